@@ -1,0 +1,64 @@
+# What a newcomer types. `make` alone lists the targets.
+
+PYTHON ?= python3
+# Versions the tests run with. They are for Python 3.11 and later: on 3.10 say `make CONSTRAINTS= test`.
+CONSTRAINTS ?= constraints.txt
+EXTRAS := test,dev,real
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install test real check format bench constraints wheel try-wheel clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## make .venv and install the package into it, editable, with all extras
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e ".[$(EXTRAS)]"
+	@touch $@
+
+test: $(STAMP)  ## run all tests
+	$(BIN)/python -m pytest
+
+real: $(STAMP)  ## run only the tests on a real encoder and real text
+	$(BIN)/python -m pytest -m real
+
+check: $(STAMP)  ## ruff (rules, format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## let ruff mend and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## run the benchmarks
+	$(BIN)/python benchmarks/hand_written.py
+
+wheel: $(STAMP)  ## build the wheel into dist/
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls dist/*.whl
+
+try-wheel: wheel  ## install the wheel into an environment of its own, build/venv, and start it from elsewhere
+	$(PYTHON) -m venv build/venv
+	build/venv/bin/python -m pip install --quiet $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) dist/*.whl
+	cd / && "$(CURDIR)/build/venv/bin/adapterstilts" --version
+
+# To move to newer versions: .venv/bin/pip install --upgrade ..., make test, make constraints.
+constraints: $(STAMP)  ## write the versions in .venv to constraints.txt
+	@{ echo '# Versions that the tests run with, for pip install -c. A record, not a demand: the ranges are in pyproject.toml.'; \
+	   $(BIN)/python -c 'import sys; print("# Made with Python %d.%d by: make constraints" % sys.version_info[:2])'; \
+	   echo '# Some of these versions do not exist for Python 3.10; there, install without this file.'; \
+	   $(BIN)/python -m pip freeze --all --exclude pip --exclude-editable | grep -E '^[A-Za-z0-9._-]+==' | sed 's/+[^ ]*$$//'; \
+	} > constraints.new
+	@mv constraints.new constraints.txt && touch $(STAMP)
+	@echo "constraints.txt: $$(grep -c == constraints.txt) packages"
+
+clean:  ## remove .venv, builds and caches
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

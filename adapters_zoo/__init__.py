@@ -1,0 +1,1 @@
+"""Recipes, one a task, and the index of published adapters; installed as adapterstilts.zoo."""

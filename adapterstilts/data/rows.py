@@ -1,0 +1,241 @@
+"""Rows of a task in the task's own columns, whatever the data set calls them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapterstilts.data.sampling import sample_indices
+from adapterstilts.data.sources import MissingConfigError, load_split
+from adapterstilts.errors import DataFormatError, DataUnavailableError
+from adapterstilts.fingerprints import fingerprint_lines
+from adapterstilts.tasks.languages import get_language
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from adapterstilts.tasks.spec import Source, TaskSpec
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one split, all languages in one table."""
+
+    task: TaskSpec
+    split: str
+    table: Dataset
+    """Columns ``id``, ``language`` and the fields of the task's format."""
+    languages: tuple[str, ...]
+    """The languages that are there, in the order asked for."""
+    missing: tuple[str, ...] = ()
+    """Languages of the task that the data source does not have."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """How many rows were left out, by reason."""
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the content: the same rows from the Hub and from a mirror have the same."""
+        return fingerprint_lines(self.table)
+
+    def of_language(self, language: str) -> list[int]:
+        """Return the positions of the rows of ``language``."""
+        return [position for position, code in enumerate(self.table["language"]) if code == language]
+
+
+def load_rows(
+    task: TaskSpec,
+    split: str,
+    languages: Sequence[str] | None = None,
+    *,
+    root: Path | None = None,
+    max_examples: int | None = None,
+    sample_seed: int = 0,
+) -> Rows:
+    """Load the rows of a split.
+
+    Args:
+        task: the task.
+        split: ``train``, ``validation`` or ``test``.
+        languages: ISO 639-1 codes; None means every language of the split that the source has.
+        root: local mirror of the Hub, or None for the Hub itself.
+        max_examples: keep a seeded sample of at most this many rows a language; a smaller sample is
+            part of a larger one with the same seed.
+        sample_seed: seed of that sample.
+
+    Raises:
+        SettingsError: the task has no such split.
+        DataUnavailableError: the rows, or those of a language that was named, cannot be had.
+        DataFormatError: columns, labels or files are not what the task says.
+    """
+    source = task.source(split)
+    wanted = tuple(languages) if languages is not None else task.languages_of(split)
+    kept: list[Row] = []
+    found: list[str] = []
+    missing: list[str] = []
+    skipped: Counter[str] = Counter()
+    shared = None if source.language_from == "config" else _raw_rows(task, source, "en", root)
+    for language in wanted:
+        try:
+            raw = shared if shared is not None else _raw_rows(task, source, language, root)
+        except MissingConfigError:
+            if languages is not None:
+                raise
+            missing.append(language)
+            continue
+        rows = [row for row in raw if row["language"] == language]
+        if not rows:
+            if languages is not None or wanted == ("en",):
+                raise DataUnavailableError(_no_rows(task, split, source, language, raw))
+            missing.append(language)
+            continue
+        rows = [row for row in rows if _in_part(row["id"], source.part)]
+        usable = _usable(task, rows, skipped)
+        if max_examples is not None:
+            usable = [usable[index] for index in sample_indices(len(usable), max_examples, sample_seed)]
+        found.append(language)
+        kept.extend(usable)
+    if not kept:
+        raise DataUnavailableError(f"The {split} split of '{task.name}' has no usable row in {', '.join(wanted)}.")
+    return Rows(task, split, to_table(task, kept), tuple(found), tuple(missing), dict(skipped))
+
+
+def to_table(task: TaskSpec, rows: Sequence[Row]) -> Dataset:
+    """Put rows of a task into an Arrow table with the columns of its format."""
+    from datasets import Dataset, Features, List, Value
+
+    text, number = Value("string"), Value("int32")
+    kinds: dict[str, Any] = {
+        "label": number,
+        "choices": List(text),
+        "tokens": List(text),
+        "tags": List(number),
+        "answers": {"text": List(text), "answer_start": List(number)},
+    }
+    features = Features({"id": text, "language": text} | {name: kinds.get(name, text) for name in task.fields})
+    return Dataset.from_dict({name: [row[name] for row in rows] for name in features}, features=features)
+
+
+def _raw_rows(task: TaskSpec, source: Source, language: str, root: Path | None) -> list[Row]:
+    """Load rows and rename their columns; labels become numbers, each row gets an id and a language."""
+    raw = load_split(source, language, root)
+    if absent := [column for column in source.columns.values() if column not in raw.column_names]:
+        raise DataFormatError(
+            f"'{source.dataset}' ({source.config_for(language)}, {source.split}) has no column "
+            f"{', '.join(map(repr, absent))}; it has {', '.join(raw.column_names)}."
+        )
+    columns = {ours: raw[theirs][:] for ours, theirs in source.columns.items()}
+    columns.setdefault("id", [f"{language}-{source.split}-{number}" for number in range(len(raw))])
+    columns["language"] = _languages(source, language, raw, columns["id"])
+    if "label" in columns:
+        columns["label"] = _label_numbers(columns["label"], task.labels, source)
+    names = tuple(columns)
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _languages(source: Source, language: str, raw: Dataset, ids: list[str]) -> list[str]:
+    if source.language_from in ("fixed", "config"):
+        return [language] * len(raw)
+    codes = {theirs: ours for ours, theirs in source.language_names.items()}
+    if source.language_from == "column":
+        if source.language_column not in raw.column_names:
+            raise DataFormatError(f"'{source.dataset}' has no column '{source.language_column}' for the language.")
+        names = raw[source.language_column][:]
+    else:
+        names = [row_id.split("-", 1)[0] for row_id in ids]
+    return [codes.get(name, name) for name in names]
+
+
+def _label_numbers(labels: list[Any], names: tuple[str, ...], source: Source) -> list[int]:
+    """Turn labels, stored as numbers or as names, into numbers; -1 where there is no gold label."""
+    numbers = {name: number for number, name in enumerate(names)}
+    numbers |= {alias: numbers[name] for alias, name in source.label_aliases.items()}
+    numbers |= {"": -1, "-": -1}
+
+    def number(label: Any) -> int:
+        if isinstance(label, str):
+            if label in numbers:
+                return numbers[label]
+        elif label is None or -1 <= label < len(names):
+            return -1 if label is None else int(label)
+        raise DataFormatError(
+            f"'{source.dataset}' ({source.config}, {source.split}) has the label {label!r}; known: {', '.join(names)}."
+        )
+
+    return [number(label) for label in labels]
+
+
+def _in_part(row_id: str, part: tuple[float, float]) -> bool:
+    if part == (0.0, 1.0):
+        return True
+    share = int.from_bytes(hashlib.sha256(row_id.encode("utf-8")).digest()[:8], "big") / 2**64
+    return part[0] <= share < part[1]
+
+
+def _usable(task: TaskSpec, rows: list[Row], skipped: Counter[str]) -> list[Row]:
+    """Leave out rows that cannot be scored or trained on, and count them by reason."""
+    fault = _FAULTS[task.format]
+    usable = []
+    for row in rows:
+        reason = fault(task, row)
+        if reason is None:
+            usable.append(row)
+        else:
+            skipped[reason] += 1
+    return usable
+
+
+def _label_fault(task: TaskSpec, row: Row) -> str | None:
+    return "no gold label" if row["label"] < 0 else None
+
+
+def _choice_fault(task: TaskSpec, row: Row) -> str | None:
+    if len(row["choices"]) != task.choices:
+        return f"not {task.choices} choices"
+    return _label_fault(task, row)
+
+
+def _span_fault(task: TaskSpec, row: Row) -> str | None:
+    if not (row["context"] or "").strip():
+        return "empty context"
+    if not row["answers"]["text"] and not task.unanswerable:
+        return "no gold answer"
+    return None
+
+
+def _tag_fault(task: TaskSpec, row: Row) -> str | None:
+    if not row["tokens"]:
+        return "empty sentence"
+    if len(row["tokens"]) != len(row["tags"]):
+        return "as many tags as tokens are needed"
+    if any(not 0 <= tag < len(task.labels) for tag in row["tags"]):
+        return "unknown tag"
+    return None
+
+
+_FAULTS: dict[str, Callable[[TaskSpec, Row], str | None]] = {
+    "classification": _label_fault,
+    "multiple_choice": _choice_fault,
+    "span": _span_fault,
+    "tagging": _tag_fault,
+}
+
+
+def _no_rows(task: TaskSpec, split: str, source: Source, language: str, raw: list[Row]) -> str:
+    there = ", ".join(sorted({row["language"] for row in raw})) or "no rows at all"
+    return (
+        f"'{source.dataset}' ({source.config_for(language)}, {source.split}) has no row in "
+        f"{get_language(language).name} ({language}) for the {split} split of '{task.name}'; it has {there}."
+    )

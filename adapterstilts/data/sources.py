@@ -1,0 +1,135 @@
+"""Where rows come from: the Hub, or a local mirror with the Hub's layout. The same code after the first line."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapterstilts.data.network import hub_reachable
+from adapterstilts.errors import DataFormatError, DataUnavailableError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from adapterstilts.tasks.spec import Source
+
+logger = logging.getLogger(__name__)
+
+DATA_ROOT_VARIABLE = "ADAPTERSTILTS_DATA_ROOT"
+
+
+def data_root(given: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return the local mirror to read from, or None for the Hub.
+
+    Args:
+        given: a folder named by the caller; without it, ``ADAPTERSTILTS_DATA_ROOT`` is asked.
+
+    Raises:
+        DataUnavailableError: the folder does not exist.
+    """
+    chosen = given or os.environ.get(DATA_ROOT_VARIABLE)
+    if not chosen:
+        return None
+    root = Path(chosen).expanduser()
+    if not root.is_dir():
+        said_by = "--data-root" if given else DATA_ROOT_VARIABLE
+        raise DataUnavailableError(f"The data root '{root}' ({said_by}) is not a folder. Give a mirror of the Hub.")
+    return root.resolve()
+
+
+class MissingConfigError(DataUnavailableError):
+    """The data set is there, but has no such configuration: a mirror with a part of the languages, say."""
+
+
+def load_split(source: Source, language: str, root: Path | None) -> Dataset:
+    """Load the raw rows of ``source`` for ``language``, as the data set stores them.
+
+    Args:
+        source: data set, configuration, split, revision.
+        language: ISO 639-1 code; it chooses the configuration where there is one a language.
+        root: local mirror, or None for the Hub.
+
+    Raises:
+        MissingConfigError: the data set has no configuration for this language.
+        DataUnavailableError: it is neither in the mirror nor in the cache, and the Hub cannot be reached.
+        DataFormatError: a file is empty, cut or unreadable.
+    """
+    config = source.config_for(language)
+    if root is not None:
+        return _load_from_mirror(source, config, root)
+    return _load_from_hub(source, config)
+
+
+def _load_from_mirror(source: Source, config: str, root: Path) -> Dataset:
+    folder = root / source.dataset
+    if not folder.is_dir():
+        raise DataUnavailableError(
+            f"The mirror '{root}' has no folder '{source.dataset}'. Mirror it with "
+            f"`hf download --repo-type dataset {source.dataset} --local-dir {folder}`, or leave --data-root out."
+        )
+    known = _mirror_configs(
+        str(folder), (folder / "README.md").stat().st_mtime if (folder / "README.md").exists() else 0
+    )
+    if config not in known:
+        raise MissingConfigError(f"The mirror's '{source.dataset}' has no configuration '{config}'.")
+    return _load(str(folder), config, source, revision=None)
+
+
+@functools.lru_cache(maxsize=64)
+def _mirror_configs(folder: str, _changed: float) -> tuple[str, ...]:
+    from datasets import get_dataset_config_names
+
+    try:
+        return tuple(get_dataset_config_names(folder))
+    except Exception as error:  # the library raises whatever its parsers raise
+        raise DataFormatError(f"The mirror folder '{folder}' cannot be read: {_first_line(error)}") from error
+
+
+def _load_from_hub(source: Source, config: str) -> Dataset:
+    reachable = hub_reachable()
+    try:
+        return _load(source.dataset, config, source, revision=source.revision if reachable else None)
+    except (DataFormatError, DataUnavailableError):
+        if reachable:
+            raise
+        raise unreachable(f"'{source.dataset}' ({config})", source.dataset) from None
+
+
+def unreachable(what: str, hub_id: str) -> DataUnavailableError:
+    """Build the error for something that is not in the cache while the Hub cannot be reached."""
+    return DataUnavailableError(
+        f"{what} is not in the local cache, and the Hub cannot be reached. Two ways out: "
+        f"(1) with a mirror of the Hub on disk, give --data-root DIR or set {DATA_ROOT_VARIABLE}=DIR "
+        f"(rows are looked for in DIR/{hub_id}); "
+        "(2) on a machine with network, run `adapterstilts fetch TASK --model ID` and bring its Hugging Face "
+        "cache (HF_HOME) along."
+    )
+
+
+def _load(path: str, config: str, source: Source, *, revision: str | None) -> Dataset:
+    import datasets
+
+    try:
+        return datasets.load_dataset(path, config, split=source.split, revision=revision)
+    except ValueError as error:
+        if "BuilderConfig" in str(error) or "config" in str(error).lower():
+            raise MissingConfigError(f"'{path}' has no configuration '{config}': {_first_line(error)}") from error
+        if "split" in str(error).lower():
+            raise DataFormatError(f"'{path}' ({config}) has no split '{source.split}': {_first_line(error)}") from error
+        raise DataFormatError(f"'{path}' ({config}, {source.split}) cannot be read: {_first_line(error)}") from error
+    except (ConnectionError, FileNotFoundError) as error:
+        raise DataUnavailableError(f"'{path}' ({config}) cannot be loaded: {_first_line(error)}") from error
+    except Exception as error:  # parquet and csv readers raise their own kinds for cut or empty files
+        cause = error.__cause__ or error
+        raise DataFormatError(
+            f"The files of '{path}' ({config}, {source.split}) cannot be read: {_first_line(cause)}. "
+            "They may be empty or cut; fetch them again."
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return (text[0] if text else type(error).__name__).rstrip(".")

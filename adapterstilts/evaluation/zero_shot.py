@@ -1,0 +1,211 @@
+"""Zero-shot evaluation: one trained composition, all languages of a task in one pass, predictions kept as files."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapterstilts.data.encode import encode_rows
+from adapterstilts.data.rows import Rows, load_rows
+from adapterstilts.errors import ArtifactError
+from adapterstilts.evaluation.scoring import answer_rows, scores_of, statistics_by_language
+from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
+from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed
+from adapterstilts.progress import Reporter
+from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
+from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.formats import EncodingSettings
+from adapterstilts.tasks.spec import TaskSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RESULTS = "results.json"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Answers of one artifact to the rows of several languages, and what they score."""
+
+    artifact: Artifact
+    """Of kind ``evaluation``: predictions, scores, and what was evaluated."""
+    task: TaskSpec
+    statistics: dict[str, np.ndarray]
+    """Additive statistics of the metric, (examples, statistics), by language."""
+    missing: tuple[str, ...]
+    """Languages of the task that the data source does not have."""
+    reused: bool
+    seconds: float
+
+    def scores(self, language: str) -> dict[str, float]:
+        """Return the scores (0-100) in a language, the main one first."""
+        return scores_of(self.task.metric, self.statistics[language])
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What shall be evaluated on what; the same for every artifact that is compared."""
+
+    split: str | None = None
+    """``validation`` or ``test``; None is the split that the task is scored on."""
+    languages: tuple[str, ...] | None = None
+    """ISO 639-1 codes; None is all that the data source has."""
+    root: Path | None = None
+    max_examples: int | None = None
+    """Seeded sample of at most so many rows a language."""
+    sample_seed: int = 0
+    batch_size: int = 32
+    precision: str = "fp32"
+
+    def rows(self, task: TaskSpec) -> Rows:
+        """Load the rows to be answered."""
+        return load_rows(
+            task,
+            self.split or task.evaluation_split,
+            self.languages,
+            root=self.root,
+            max_examples=self.max_examples,
+            sample_seed=self.sample_seed,
+        )
+
+
+def task_of(artifact: Artifact) -> TaskSpec:
+    """Return the task whose head an artifact has.
+
+    Raises:
+        ArtifactError: it is no trained adapter or composition.
+    """
+    if artifact.kind not in ("intermediate", "target"):
+        raise ArtifactError(
+            f"Artifact '{artifact.id}' is of kind '{artifact.kind}'; only adapters and compositions can be evaluated."
+        )
+    return get_task(artifact.manifest["task"])
+
+
+def encoding_settings(artifact: Artifact) -> EncodingSettings:
+    """Return the lengths that an artifact was trained with."""
+    settings = artifact.manifest["settings"]
+    return EncodingSettings(max_length=settings["max_length"], doc_stride=settings["doc_stride"])
+
+
+def run_evaluation(
+    artifact: Artifact,
+    request: EvaluationRequest,
+    store: Store,
+    *,
+    rows: Rows | None = None,
+    backbone: str | None = None,
+    reporter: Reporter | None = None,
+) -> Evaluation:
+    """Evaluate an artifact on rows of one or more languages, or return what was evaluated of the same before.
+
+    Args:
+        artifact: of kind ``intermediate`` or ``target``.
+        request: rows and batch size.
+        store: where predictions are kept.
+        rows: the rows of ``request``, if they are loaded already.
+        backbone: id or folder of the backbone, where it is no longer where the artifact says.
+        reporter: told of the progress.
+
+    Raises:
+        AdapterStiltsError: rows or artifact cannot be read or do not fit together.
+    """
+    reporter = reporter or Reporter()
+    started = time.perf_counter()
+    task = task_of(artifact)
+    check_labels(artifact, task)
+    rows = rows if rows is not None else request.rows(task)
+    settings = encoding_settings(artifact)
+    identity = {
+        "version": FORMAT_VERSION,
+        "kind": "evaluation",
+        "artifact": artifact.fingerprint,
+        "task": task.name,
+        "metric": task.metric,
+        "rows": rows.fingerprint,
+        "encoding": dataclasses.asdict(settings),
+        "precision": request.precision,
+    }
+    key = fingerprint(identity)
+    found = store.find(key)
+    if found is not None:
+        values = _read_answers(found, rows)
+        statistics = statistics_by_language(rows, values)
+        return Evaluation(found, task, statistics, rows.missing, True, time.perf_counter() - started)
+
+    store.check_writable()
+    composed = load_composed(artifact, load_backbone_of(artifact, backbone), task)
+    composed.to_device()
+    encoded = encode_rows(rows, composed.backbone.tokenizer, settings, training=False, home=store.home)
+    reporter.begin(f"Evaluating {artifact.manifest['name']} in {len(rows.languages)} languages", len(encoded))
+    try:
+        answers = answer_rows(
+            composed,
+            rows,
+            encoded,
+            settings,
+            batch_size=request.batch_size,
+            precision=request.precision,
+            progress=reporter.advance,
+        )
+    finally:
+        reporter.end()
+    values = [answer.value for answer in answers]
+    statistics = statistics_by_language(rows, values)
+    seconds = time.perf_counter() - started
+    languages = {
+        language: {"examples": len(table), **_rounded(scores_of(task.metric, table))}
+        for language, table in statistics.items()
+    }
+    manifest = {
+        "task": task.name,
+        "of": artifact.id,
+        "split": rows.split,
+        "identity": identity,
+        "languages": list(rows.languages),
+        "missing": list(rows.missing),
+        "skipped": dict(rows.skipped),
+        "encoding": dict(encoded.report),
+        "metrics": languages,
+        "resources": {
+            "wall_seconds": round(seconds, 2),
+            "examples_per_second": round(len(rows) / seconds, 2),
+        },
+    }
+    label = f"{artifact.manifest['name']}.{rows.split}"
+    with store.create("evaluation", label, key, manifest) as folder:
+        write_json(folder / RESULTS, {"task": task.name, "split": rows.split, "languages": languages})
+        ids = rows.table["id"][:]
+        for language in rows.languages:
+            records = [
+                {"id": ids[position], "answer": answers[position].value, "score": answers[position].score}
+                for position in rows.of_language(language)
+            ]
+            write_lines(folder / predictions_file(language), records)
+    made = store.find(key)
+    assert made is not None
+    return Evaluation(made, task, statistics, rows.missing, False, time.perf_counter() - started)
+
+
+def predictions_file(language: str) -> str:
+    """Return the name of the file of a language's predictions."""
+    return f"predictions/{language}.jsonl"
+
+
+def _read_answers(evaluation: Artifact, rows: Rows) -> Sequence[Any]:
+    """Return kept answers in the order of the rows."""
+    values: list[Any] = [None] * len(rows)
+    for language in rows.languages:
+        for position, record in zip(
+            rows.of_language(language), evaluation.read_lines(predictions_file(language)), strict=True
+        ):
+            values[position] = record["answer"]
+    return values
+
+
+def _rounded(scores: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in scores.items()}

@@ -1,0 +1,88 @@
+"""A composition is data: which adapters, how they are joined, which head stands on top."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapterstilts.errors import ArtifactError, ExpressionError
+from adapterstilts.models.expression import Expression, Fusion, Nothing, parse
+from adapterstilts.tasks.formats.base import HeadSpec
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A target (or intermediate) adapter with its head, stacked on what the expression names."""
+
+    expression: Expression
+    top: str
+    """Name of the adapter that is trained last, and of its head."""
+    head: HeadSpec
+    adapters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Configuration of each adapter, as the adapters library writes it, by name."""
+    fusion: Mapping[str, Any] | None = None
+    """Configuration of the fusion layers, where there are any."""
+
+    def __post_init__(self) -> None:
+        if self.top in self.expression.names:
+            raise ExpressionError(
+                f"'{self.top}' is both an intermediate and the target adapter of '{self.expression}'; "
+                "training it on itself has no meaning here."
+            )
+        absent = [name for name in (*self.expression.names, self.top) if name not in self.adapters]
+        if absent:
+            raise ExpressionError(f"No configuration is given for the adapter {', '.join(absent)}.")
+        prompts = [name for name, config in self.adapters.items() if "prompt_length" in config]
+        if prompts and self.head.kind in ("question_answering", "tagging"):
+            raise ExpressionError(
+                f"'{prompts[0]}' is prompt tuning, which lengthens the input, and spans and tags lose their places; "
+                "choose another --adapter."
+            )
+
+    @property
+    def fusion_name(self) -> str | None:
+        """The adapters library's name of the fusion layer."""
+        return ",".join(self.expression.names) if isinstance(self.expression, Fusion) else None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the separately stored parts: ``adapters/NAME``, ``fusion``, ``head``."""
+        fusion = ("fusion",) if self.fusion_name else ()
+        return (*(f"adapters/{name}" for name in self.expression.names), f"adapters/{self.top}", *fusion, "head")
+
+    @property
+    def trained_parts(self) -> tuple[str, ...]:
+        """The parts that this composition trains; the intermediate adapters stay as they are."""
+        return tuple(part for part in self.parts if part not in {f"adapters/{name}" for name in self.expression.names})
+
+    def drawing(self) -> str:
+        """Return the composition as a line of text, from the backbone upwards."""
+        below = {Nothing: "", Fusion: f"Fuse({', '.join(self.expression.names)}), "}.get(
+            type(self.expression), "".join(f"{name}, " for name in self.expression.names)
+        )
+        return f"Stack({below}{self.top}) → {self.head.kind} head '{self.top}'"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of ``composition.json``."""
+        return {
+            "expression": str(self.expression),
+            "top": self.top,
+            "head": {**dataclasses.asdict(self.head), "labels": list(self.head.labels)},
+            "adapters": {name: dict(config) for name, config in self.adapters.items()},
+            "fusion": dict(self.fusion) if self.fusion is not None else None,
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Composition:
+        """Read the content of ``composition.json``.
+
+        Raises:
+            ArtifactError: a field is missing or of the wrong kind.
+        """
+        try:
+            head = HeadSpec(value["head"]["kind"], value["head"]["outputs"], tuple(value["head"]["labels"]))
+            return cls(parse(value["expression"]), value["top"], head, value["adapters"], value["fusion"])
+        except (KeyError, TypeError, AttributeError, ExpressionError) as error:
+            raise ArtifactError(f"composition.json cannot be read: {error!r}.") from error

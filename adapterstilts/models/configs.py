@@ -1,0 +1,89 @@
+"""Configurations of adapters and of fusion, as names a user types and as JSON that manifests keep."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from adapterstilts.errors import ArtifactError, ExpressionError, unknown
+
+
+def adapter_config(config: str | Mapping[str, Any], *, reduction_factor: float | None = None) -> Any:
+    """Return the adapters library's configuration object.
+
+    Args:
+        config: a name such as ``seq_bn``, or a full configuration.
+        reduction_factor: of bottleneck adapters; None keeps the configuration's own.
+
+    Raises:
+        UnknownNameError: there is no such configuration.
+        ExpressionError: the configuration has no reduction factor.
+    """
+    from adapters import ADAPTER_CONFIG_MAP, AdapterConfig
+
+    if isinstance(config, str) and config not in ADAPTER_CONFIG_MAP:
+        raise unknown("adapter configuration", config, ADAPTER_CONFIG_MAP)
+    try:
+        loaded = AdapterConfig.load(config if isinstance(config, str) else copy.deepcopy(dict(config)))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ArtifactError(f"The adapter configuration cannot be read: {error}.") from error
+    if reduction_factor is None:
+        return loaded
+    if "reduction_factor" not in loaded.to_dict():
+        raise ExpressionError(f"The adapter configuration '{config}' has no reduction factor; leave it out.")
+    return loaded.replace(reduction_factor=reduction_factor)
+
+
+def adapter_config_json(config: str | Mapping[str, Any], *, reduction_factor: float | None = None) -> dict[str, Any]:
+    """Return a full adapter configuration as JSON writes it."""
+    plain = plain_json(adapter_config(config, reduction_factor=reduction_factor).to_dict())
+    assert isinstance(plain, dict)
+    return plain
+
+
+def fusion_config_json() -> dict[str, Any]:
+    """Return the configuration of learned fusion with a value matrix (Pfeiffer et al. 2021, equations 1-3)."""
+    from adapters import AdapterFusionConfig
+
+    plain = plain_json(AdapterFusionConfig.load("dynamic").to_dict())
+    assert isinstance(plain, dict)
+    return plain
+
+
+def check_fusible(configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse what the adapters library cannot fuse, before anything is trained.
+
+    Raises:
+        ExpressionError: an adapter is not a bottleneck, or they sit at different places; names both.
+    """
+    places = {}
+    for name, config in configs.items():
+        if "mh_adapter" not in config or "output_adapter" not in config:
+            kind = config.get("architecture") or config.get("alias") or "this kind"
+            raise ExpressionError(
+                f"'{name}' is a {kind} adapter; only bottleneck adapters (seq_bn, double_seq_bn, par_bn) can be fused."
+            )
+        places[name] = tuple(
+            str(config.get(key)) for key in ("mh_adapter", "output_adapter", "is_parallel", "leave_out")
+        )
+    first = next(iter(places))
+    for name, place in places.items():
+        if place != places[first]:
+            raise ExpressionError(
+                f"'{first}' and '{name}' cannot be fused: their adapters sit at different places of the layers. "
+                "Train both with the same --adapter."
+            )
+
+
+def plain_json(value: Any) -> Any:
+    """Return a value as JSON would give it back; sets in order, other objects by their text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain_json(item) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=str)
+    if isinstance(value, (list, tuple)):
+        return [plain_json(item) for item in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    return str(value)

@@ -1,0 +1,104 @@
+"""Composed models to artifact folders and back, each part in a file of its own, strictly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from adapterstilts.errors import ArtifactError
+from adapterstilts.models.backbone import Backbone, BackboneIdentity, ComposedModel, build, load_backbone
+from adapterstilts.models.composition import Composition
+from adapterstilts.store.artifacts import Artifact, write_json
+from adapterstilts.store.weights import load_weights, save_weights
+from adapterstilts.tasks.spec import TaskSpec
+
+COMPOSITION = "composition.json"
+
+
+def weights_file(part: str) -> str:
+    """Return the name of the file that holds a part's tensors."""
+    return f"{part}.safetensors"
+
+
+def save_composed(composed: ComposedModel, folder: Path) -> None:
+    """Write ``composition.json`` and a safetensors file for each adapter, the fusion and the head."""
+    write_json(folder / COMPOSITION, composed.composition.to_json())
+    for part in composed.composition.parts:
+        save_weights(folder / weights_file(part), composed.state(part))
+
+
+def read_composition(artifact: Artifact) -> Composition:
+    """Return the composition of an artifact.
+
+    Raises:
+        ArtifactError: the artifact holds no adapters, or its description is damaged.
+    """
+    if COMPOSITION not in artifact.manifest["files"]:
+        raise ArtifactError(f"Artifact '{artifact.id}' is of kind '{artifact.kind}' and holds no adapters.")
+    return Composition.from_json(artifact.read_json(COMPOSITION))
+
+
+def load_backbone_of(artifact: Artifact, name: str | None = None) -> Backbone:
+    """Load the backbone that an artifact was trained on.
+
+    Args:
+        artifact: of kind ``intermediate`` or ``target``.
+        name: id or folder, where it is no longer where the manifest says.
+    """
+    told = BackboneIdentity(**artifact.manifest["backbone"])
+    return load_backbone(name or told.id, told.hub_revision)
+
+
+def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> ComposedModel:
+    """Build the model an artifact describes and fill it with the artifact's weights.
+
+    Args:
+        artifact: of kind ``intermediate`` or ``target``.
+        backbone: freshly loaded.
+        task: the task of the artifact's head.
+
+    Raises:
+        ArtifactError: another backbone, another label map, a missing, unknown or misfit key, or other bytes than
+            were written; names what it is.
+    """
+    backbone.identity.require_same(artifact.manifest["backbone"], what=f"Artifact '{artifact.id}'")
+    check_labels(artifact, task)
+    composition = read_composition(artifact)
+    if composition.head.labels != tuple(artifact.manifest["labels"]):
+        raise ArtifactError(f"The labels of '{artifact.path / COMPOSITION}' are not those of the manifest.")
+    composed = build(backbone, composition, seed=0)
+    for part in composition.parts:
+        load_part(composed, part, artifact)
+    composed.model.eval()
+    return composed
+
+
+def load_part(composed: ComposedModel, part: str, artifact: Artifact) -> None:
+    """Fill one part, such as ``adapters/squad``, from an artifact.
+
+    The keys are compared before the file's hash, since a wrong key says more than a wrong hash.
+    """
+    name = weights_file(part)
+    path = artifact.path / name
+    composed.load_state(part, load_weights(path), where=f"The weights file '{path}'")
+    artifact.file(name)
+
+
+def check_labels(artifact: Artifact, task: TaskSpec) -> None:
+    """Compare an artifact's label map with the task's.
+
+    Raises:
+        ArtifactError: names the first label that differs.
+    """
+    saved, known = tuple(artifact.manifest.get("labels", ())), task.labels if task.format != "multiple_choice" else ()
+    for number in range(max(len(saved), len(known))):
+        theirs, ours = _at(saved, number), _at(known, number)
+        if theirs != ours:
+            raise ArtifactError(
+                f"Label {number} of artifact '{artifact.id}' is {theirs}; the task '{task.name}' has {ours}. "
+                "Its head cannot be used for this task."
+            )
+
+
+def _at(labels: tuple[Any, ...], number: int) -> str:
+    return f"'{labels[number]}'" if number < len(labels) else "missing"

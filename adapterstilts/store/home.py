@@ -1,0 +1,85 @@
+"""Where finished things are kept, and how a folder is written: whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapterstilts.errors import ArtifactError
+
+logger = logging.getLogger(__name__)
+
+HOME_VARIABLE = "ADAPTERSTILTS_HOME"
+
+
+def store_home(given: str | os.PathLike[str] | None = None) -> Path:
+    """Return the store's folder: ``given``, else ``ADAPTERSTILTS_HOME``, else ``~/.cache/adapterstilts``."""
+    chosen = given or os.environ.get(HOME_VARIABLE) or Path("~/.cache/adapterstilts")
+    return Path(chosen).expanduser().resolve()
+
+
+@contextmanager
+def new_folder(target: Path, home: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes ``target`` when the block ends, and vanishes when it fails.
+
+    The temporary lies in ``home/tmp``, on the same file system, so that the move is one atomic rename: a process
+    killed in between leaves no half-written ``target``. If another process made ``target`` meanwhile, its folder stays.
+
+    Raises:
+        ArtifactError: the store cannot be written (read-only, full); names the path.
+    """
+    temporary = home / "tmp" / f"{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        _sync(temporary)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(temporary, target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            logger.info("%s was made by another process meanwhile; that one is kept.", target)
+        else:
+            _sync_path(target.parent)
+    except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR):
+            raise ArtifactError(
+                f"The store '{home}' cannot be written: {error.strerror} ({error.filename or temporary}). "
+                f"Make room or set {HOME_VARIABLE} to another folder."
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_writable(home: Path) -> None:
+    """Fail before hours of work rather than after.
+
+    Raises:
+        ArtifactError: the store cannot be written.
+    """
+    probe = home / "tmp" / f"probe.{uuid.uuid4().hex[:8]}"
+    with new_folder(probe, home) as folder:
+        (folder / "probe").write_bytes(b"")
+    shutil.rmtree(probe, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        _sync_path(path)
+    _sync_path(folder)
+
+
+def _sync_path(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,82 @@
+"""Filling the Hugging Face cache, so that everything else works without network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from adapterstilts.data.network import hub_endpoint, hub_reachable, offline_requested
+from adapterstilts.data.sources import MissingConfigError, load_split
+from adapterstilts.errors import DataUnavailableError, SettingsError
+from adapterstilts.models.backbone import load_backbone
+from adapterstilts.progress import Reporter
+from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.languages import parse_languages
+
+
+def fetch(
+    tasks: Sequence[str],
+    *,
+    model: str | None = None,
+    revision: str | None = None,
+    languages: str = "all",
+    reporter: Reporter | None = None,
+) -> list[dict[str, Any]]:
+    """Download the rows of tasks and a backbone into the Hugging Face cache.
+
+    Args:
+        tasks: names of tasks.
+        model: Hub id of a backbone.
+        revision: commit, branch or tag of the backbone.
+        languages: ``all``, or codes joined by commas, for data sets with one configuration a language.
+        reporter: told of the progress.
+
+    Returns:
+        an object for each thing fetched: ``kind``, ``id``, ``detail``.
+
+    Raises:
+        SettingsError: nothing was named.
+        DataUnavailableError: the Hub cannot be reached.
+    """
+    reporter = reporter or Reporter()
+    specs = [get_task(name) for name in dict.fromkeys(tasks)]
+    if not specs and model is None:
+        raise SettingsError("Name a task or --model: `adapterstilts fetch tydiqa squad --model xlm-roberta-base`.")
+    plan = [
+        (spec.source(split), language)
+        for spec in specs
+        for split in spec.sources
+        for language in _languages(spec.source(split).language_from, spec.languages_of(split), languages, spec.name)
+    ]
+    if not hub_reachable():
+        why = "HF_HUB_OFFLINE is set" if offline_requested() else "it does not answer"
+        raise DataUnavailableError(
+            f"The Hub ({hub_endpoint()}) cannot be reached: {why}. `fetch` needs the network; on a machine without "
+            "one, give the other commands --data-root DIR with a mirror of the Hub."
+        )
+    fetched: list[dict[str, Any]] = []
+    done: set[tuple[str, str, str]] = set()
+    for source, language in plan:
+        key = (source.dataset, source.config_for(language), source.split)
+        if key in done:
+            continue
+        done.add(key)
+        reporter.message(f"Fetching {' '.join(key)}")
+        try:
+            rows = len(load_split(source, language, None))
+        except MissingConfigError as error:
+            fetched.append({"kind": "missing", "id": " ".join(key), "detail": str(error)})
+            continue
+        fetched.append({"kind": "data", "id": " ".join(key), "detail": f"{rows} rows"})
+    if model is not None:
+        reporter.message(f"Fetching {model}")
+        identity = load_backbone(model, revision).identity
+        fetched.append({"kind": "model", "id": identity.id, "detail": f"revision {identity.revision}"})
+    return fetched
+
+
+def _languages(language_from: str, known: tuple[str, ...], asked: str, task: str) -> tuple[str, ...]:
+    """Return the languages to load one by one; one is enough where all stand in the same file."""
+    if language_from != "config" or len(known) == 1:
+        return known[:1]
+    return parse_languages(asked, known, what=f"'{task}'")

@@ -1,0 +1,134 @@
+"""Answers to rows of the user's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from adapterstilts.data.encode import encode_rows
+from adapterstilts.data.rows import Rows, to_table
+from adapterstilts.errors import DataFormatError
+from adapterstilts.evaluation.scoring import answer_rows
+from adapterstilts.evaluation.zero_shot import encoding_settings, task_of
+from adapterstilts.models.saved import load_backbone_of, load_composed
+from adapterstilts.progress import Reporter
+from adapterstilts.store.artifacts import Store
+from adapterstilts.studies.transfer import Folder
+from adapterstilts.tasks.spec import TaskSpec
+
+#: What stands in for gold answers, which rows to be predicted do not have.
+_GOLD: dict[str, Any] = {"label": 0, "answers": {"text": [], "answer_start": []}}
+_LISTS = ("choices", "tokens")
+
+
+def predict(
+    artifact: str,
+    lines: Sequence[str],
+    *,
+    backbone: str | None = None,
+    store: Folder | None = None,
+    batch_size: int = 32,
+    reporter: Reporter | None = None,
+) -> list[dict[str, Any]]:
+    """Answer rows given as JSON lines.
+
+    Args:
+        artifact: id in the store (or its beginning), or a folder.
+        lines: one JSON object each, with the fields of the task's format, under our names or the data set's.
+        backbone: id or folder, where the backbone is no longer where the artifact says.
+        store: folder of artifacts.
+        batch_size: rows a forward pass.
+        reporter: told of the progress.
+
+    Returns:
+        for each line ``id`` (the given one, else the line number), ``answer`` and ``score`` (a probability, or None).
+
+    Raises:
+        DataFormatError: lines that are no JSON objects or lack a field; all of them are named.
+    """
+    reporter = reporter or Reporter()
+    found = Store(store).get(artifact)
+    task = task_of(found)
+    rows = read_lines(task, lines)
+    if not rows:
+        return []
+    composed = load_composed(found, load_backbone_of(found, backbone), task)
+    composed.to_device()
+    settings = encoding_settings(found)
+    table = Rows(task, "prediction", to_table(task, rows), ("en",))
+    encoded = encode_rows(table, composed.backbone.tokenizer, settings, training=False)
+    reporter.begin(f"Predicting with {found.id}", len(encoded))
+    try:
+        answers = answer_rows(
+            composed,
+            table,
+            encoded,
+            settings,
+            batch_size=batch_size,
+            precision=found.manifest["settings"]["precision"],
+            progress=reporter.advance,
+        )
+    finally:
+        reporter.end()
+    for name, count in encoded.report.items():
+        reporter.message(f"{name}: {count}")
+    return [
+        {"id": row["id"], "answer": answer.value, "score": answer.score and round(answer.score, 6)}
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+
+
+def read_lines(task: TaskSpec, lines: Sequence[str]) -> list[dict[str, Any]]:
+    """Read rows of a task from JSON lines; blank lines are passed over.
+
+    Raises:
+        DataFormatError: names each line that is wrong, and why.
+    """
+    rows, faults = [], []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(_row(task, json.loads(line), number))
+        except (ValueError, DataFormatError) as error:
+            faults.append(f"line {number}: {error}")
+    if faults:
+        shown = "\n  ".join(faults[:10])
+        more = f"\n  … and {len(faults) - 10} more" if len(faults) > 10 else ""
+        raise DataFormatError(f"The input cannot be read:\n  {shown}{more}")
+    return rows
+
+
+def _row(task: TaskSpec, given: Any, number: int) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise DataFormatError("not a JSON object")
+    row: dict[str, Any] = {"id": str(given.get("id", number)), "language": "en"}
+    for name in task.fields:
+        if name in _GOLD:
+            row[name] = _GOLD[name]
+        elif name != "tags":
+            row[name] = _value(task, given, name)
+    if "tokens" in row:
+        row["tags"] = [0] * len(row["tokens"])
+    if task.choices and len(row["choices"]) != task.choices:
+        raise DataFormatError(f"'choices' has {len(row['choices'])} entries; '{task.name}' takes {task.choices}")
+    return row
+
+
+def _value(task: TaskSpec, given: dict[str, Any], name: str) -> Any:
+    names = dict.fromkeys([name, *(source.columns[name] for source in task.sources.values() if name in source.columns)])
+    for alias in names:
+        if alias in given:
+            value = given[alias]
+            break
+    else:
+        raise DataFormatError(f"the field {' or '.join(map(repr, names))} is missing")
+    if name in _LISTS:
+        if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+            raise DataFormatError(f"'{name}' must be a list of texts with at least one entry")
+    elif not isinstance(value, str):
+        raise DataFormatError(f"'{name}' must be a text")
+    elif name == "context" and not value.strip():
+        raise DataFormatError("'context' is empty, so it can hold no answer")
+    return value

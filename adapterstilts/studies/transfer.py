@@ -1,0 +1,353 @@
+"""The main job: train intermediate adapters, compose them under a target adapter, evaluate zero-shot.
+
+Each function is what a command of the same name calls; scripts may call them as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from adapterstilts.data.sources import data_root as find_data_root
+from adapterstilts.errors import ArtifactError, SettingsError
+from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
+from adapterstilts.fingerprints import fingerprint
+from adapterstilts.models.backbone import DEFAULT_BACKBONE, BackboneIdentity, identify
+from adapterstilts.models.expression import Expression, Nothing, parse
+from adapterstilts.progress import Reporter
+from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.studies.comparison import Comparison, compare
+from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.languages import parse_languages
+from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.training.recipes import recipe_settings
+from adapterstilts.training.settings import TrainingSettings
+from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
+
+Folder = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The outcome of ``compose`` or ``evaluate``."""
+
+    target: TaskSpec
+    composition: str
+    backbone: str
+    split: str
+    seeds: tuple[int, ...]
+    comparison: Comparison
+    artifacts: tuple[Artifact, ...]
+    """The compositions, one a seed."""
+    baselines: tuple[Artifact, ...]
+    evaluations: tuple[Artifact, ...]
+    stages: tuple[dict[str, Any], ...]
+    """What was trained, evaluated or reused, with the seconds each took."""
+    skipped: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document that ``compose --json`` and ``evaluate --json`` print (docs/schemas)."""
+        return {
+            "target": self.target.name,
+            "composition": self.composition,
+            "backbone": self.backbone,
+            "split": self.split,
+            "seeds": list(self.seeds),
+            **self.comparison.to_json(),
+            "skipped": dict(self.skipped),
+            "artifact": self.artifacts[0].id,
+            "artifacts": [artifact.id for artifact in self.artifacts],
+            "baseline_artifacts": [artifact.id for artifact in self.baselines],
+            "evaluations": [artifact.id for artifact in self.evaluations],
+            "stages": list(self.stages),
+        }
+
+
+def train_intermediate(
+    task: str,
+    *,
+    backbone: str = DEFAULT_BACKBONE,
+    revision: str | None = None,
+    data_root: Folder | None = None,
+    store: Folder | None = None,
+    settings: Mapping[str, Any] | None = None,
+    reporter: Reporter | None = None,
+    report_to: tuple[str, ...] = (),
+) -> StageResult:
+    """Train an intermediate adapter on a frozen backbone, unless the same was trained before.
+
+    Args:
+        task: name of an intermediate task.
+        backbone: Hub id, folder, or the name of a packaged encoder.
+        revision: commit, branch or tag of the backbone on the Hub.
+        data_root: local mirror of the Hub; None asks ``ADAPTERSTILTS_DATA_ROOT``, then the Hub.
+        store: folder of artifacts; None asks ``ADAPTERSTILTS_HOME``.
+        settings: fields of ``TrainingSettings`` that differ from the task's recipe.
+        reporter: told of the progress.
+        report_to: trackers of the transformers Trainer, such as ``tensorboard``.
+
+    Raises:
+        AdapterStiltsError: says what is wrong and what to do; nothing is stored then.
+    """
+    spec = get_task(task, "intermediate")
+    stage = TrainingStage(
+        spec, recipe_settings(spec, settings), identify(backbone, revision), root=find_data_root(data_root)
+    )
+    return run_stage(stage, Store(store), reporter=reporter, report_to=report_to)
+
+
+def compose(
+    expression: str,
+    *,
+    target: str,
+    backbone: str = DEFAULT_BACKBONE,
+    revision: str | None = None,
+    data_root: Folder | None = None,
+    store: Folder | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] = (0,),
+    use: Sequence[str] = (),
+    train_missing: bool = True,
+    languages: str = "all",
+    split: str | None = None,
+    max_eval_examples: int | None = None,
+    reporter: Reporter | None = None,
+    report_to: tuple[str, ...] = (),
+) -> Transfer:
+    """Train a target adapter on a composition of intermediate ones, and compare it with one trained without them.
+
+    The target adapter, its head and the fusion are trained on the target's English rows; the intermediate adapters
+    and the backbone stay frozen. The baseline has the same settings and seeds.
+
+    Args:
+        expression: ``mnli+squad`` (fusion), ``squad`` (stack) or ``none``.
+        target: name of a target task.
+        backbone, revision, data_root, store, settings, reporter, report_to: as for ``train_intermediate``; the
+            settings are those of the target stage.
+        seeds: one target stage, and one baseline, is trained for each.
+        use: ids of the intermediate adapters to take, where the store has several of a task.
+        train_missing: train intermediate adapters that the store does not have, by their recipes.
+        languages: ``all``, or codes joined by commas.
+        split: ``validation`` or ``test``; None is the split that the target is scored on.
+        max_eval_examples: evaluate on a seeded sample of at most so many rows a language.
+
+    Raises:
+        AdapterStiltsError: says what is wrong and what to do. What was finished before is kept.
+    """
+    reporter = reporter or Reporter()
+    parsed = parse(expression)
+    spec = get_task(target, "target")
+    for name in parsed.names:
+        get_task(name, "intermediate")
+    chosen_seeds = _checked_seeds(seeds)
+    target_settings = recipe_settings(spec, settings)
+    request = _request(spec, languages, split, data_root, max_eval_examples, target_settings)
+    kept = Store(store)
+    identity = identify(backbone, revision)
+
+    def stage_for(seed: int, part: Expression, inputs: tuple[Artifact, ...] = ()) -> TrainingStage:
+        return TrainingStage(spec, replace(target_settings, seed=seed), identity, part, inputs, request.root)
+
+    # All that can be wrong with the call shows here, before hours of training.
+    plain = stage_for(chosen_seeds[0], Nothing())
+    _ = plain.composition, plain.train_rows, plain.validation_rows
+    rows = request.rows(spec)
+
+    inputs, stages = _intermediates(parsed, identity, kept, request, settings or {}, use, train_missing, reporter)
+    systems: list[StageResult] = []
+    baselines: list[StageResult] = []
+    for seed in chosen_seeds:
+        if not isinstance(parsed, Nothing):
+            systems.append(run_stage(stage_for(seed, parsed, inputs), kept, reporter=reporter, report_to=report_to))
+        baselines.append(run_stage(stage_for(seed, Nothing()), kept, reporter=reporter, report_to=report_to))
+    results = systems or baselines
+    stages += [result.to_json() for result in (*systems, *baselines)]
+
+    def evaluated(result: StageResult) -> Evaluation:
+        return run_evaluation(result.artifact, request, kept, rows=rows, backbone=backbone, reporter=reporter)
+
+    evaluations = [evaluated(result) for result in results]
+    baseline_evaluations = [evaluated(result) for result in baselines] if systems else []
+    stages += [_evaluation_json(evaluation) for evaluation in (*evaluations, *baseline_evaluations)]
+    return Transfer(
+        target=spec,
+        composition=str(parsed),
+        backbone=identity.id,
+        split=rows.split,
+        seeds=chosen_seeds,
+        comparison=compare(evaluations, baseline_evaluations),
+        artifacts=tuple(result.artifact for result in results),
+        baselines=tuple(result.artifact for result in baselines) if systems else (),
+        evaluations=tuple(evaluation.artifact for evaluation in evaluations),
+        stages=tuple(stages),
+        skipped=rows.skipped,
+    )
+
+
+def evaluate(
+    artifact: str,
+    *,
+    languages: str = "all",
+    split: str | None = None,
+    baseline: str | None = None,
+    backbone: str | None = None,
+    data_root: Folder | None = None,
+    store: Folder | None = None,
+    max_eval_examples: int | None = None,
+    batch_size: int | None = None,
+    reporter: Reporter | None = None,
+) -> Transfer:
+    """Evaluate a stored adapter or composition in all languages of its task, in one pass.
+
+    Args:
+        artifact: id in the store (or its beginning), or a folder.
+        languages: ``all``, or codes joined by commas.
+        split: ``validation`` or ``test``; None is the split that the task is scored on.
+        baseline: id of an artifact of the same task to compare with; None takes the one that was trained with the
+            same settings and no intermediate task, if the store has it.
+        backbone: id or folder, where the backbone is no longer where the artifact says.
+        data_root, store, max_eval_examples, reporter: as for ``compose``.
+        batch_size: rows a forward pass; None is that of training.
+
+    Raises:
+        AdapterStiltsError: says what is wrong and what to do.
+    """
+    kept = Store(store)
+    found = kept.get(artifact)
+    spec = task_of(found)
+    trained = TrainingSettings(**found.manifest["settings"])
+    if batch_size is not None:
+        trained = trained.replaced({"batch_size": batch_size})
+    request = _request(spec, languages, split, data_root, max_eval_examples, trained)
+    other = kept.get(baseline) if baseline else _baseline_of(found, kept)
+    if other is not None and task_of(other) != spec:
+        raise ArtifactError(f"The baseline '{other.id}' is for '{task_of(other).name}', not for '{spec.name}'.")
+    rows = request.rows(spec)
+    evaluations = [
+        run_evaluation(item, request, kept, rows=rows, backbone=backbone, reporter=reporter)
+        for item in (found, other)
+        if item is not None
+    ]
+    return Transfer(
+        target=spec,
+        composition=str(found.manifest["expression"]),
+        backbone=str(found.manifest["backbone"]["id"]),
+        split=rows.split,
+        seeds=(int(found.manifest["settings"]["seed"]),),
+        comparison=compare(evaluations[:1], evaluations[1:]),
+        artifacts=(found,),
+        baselines=(other,) if other is not None else (),
+        evaluations=(evaluations[0].artifact,),
+        stages=tuple(_evaluation_json(evaluation) for evaluation in evaluations),
+        skipped=rows.skipped,
+    )
+
+
+def _request(
+    spec: TaskSpec,
+    languages: str,
+    split: str | None,
+    data_root: Folder | None,
+    max_eval_examples: int | None,
+    settings: TrainingSettings,
+) -> EvaluationRequest:
+    chosen = split or spec.evaluation_split
+    known = spec.languages_of(chosen)
+    codes = None if languages.strip() == "all" else parse_languages(languages, known, what=f"'{spec.name}' ({chosen})")
+    if max_eval_examples is not None and max_eval_examples < 1:
+        raise SettingsError(f"--max-eval-examples must be at least 1, not {max_eval_examples}.")
+    return EvaluationRequest(
+        split=chosen,
+        languages=codes,
+        root=find_data_root(data_root),
+        max_examples=max_eval_examples,
+        sample_seed=settings.sample_seed,
+        batch_size=settings.batch_size,
+        precision=settings.precision,
+    )
+
+
+def _intermediates(
+    expression: Expression,
+    backbone: BackboneIdentity,
+    store: Store,
+    request: EvaluationRequest,
+    settings: Mapping[str, Any],
+    use: Sequence[str],
+    train_missing: bool,
+    reporter: Reporter,
+) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
+    """Return the intermediate adapters of an expression, from the store where it has them, else newly trained."""
+    given = {artifact.manifest.get("task"): artifact for artifact in map(store.get, use)}
+    for name, artifact in given.items():
+        if name not in expression.names:
+            raise ArtifactError(
+                f"--use '{artifact.id}' is an adapter for '{name}', which '{expression}' does not name."
+            )
+    # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
+    shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
+    found = {name: given.get(name) or _newest(name, backbone, store, shape, reporter) for name in expression.names}
+    missing = [name for name, artifact in found.items() if artifact is None]
+    if missing and not train_missing:
+        commands = ", ".join(f"`adapterstilts train-intermediate {name} --backbone {backbone.id}`" for name in missing)
+        raise ArtifactError(
+            f"The store {store.home} has no adapter for {', '.join(missing)} on '{backbone.id}', and --no-train was "
+            f"given. Train with {commands}."
+        )
+    if missing:
+        reporter.message(f"Not in the store, will be trained first: {', '.join(missing)}")
+    new = {
+        name: TrainingStage(spec, recipe_settings(spec, shape), backbone, root=request.root)
+        for name in missing
+        for spec in (get_task(name, "intermediate"),)
+    }
+    for stage in new.values():
+        _ = stage.composition, stage.train_rows, stage.validation_rows
+    results = [
+        StageResult(artifact, True, 0.0) if artifact else run_stage(new[name], store, reporter=reporter)
+        for name, artifact in found.items()
+    ]
+    return tuple(result.artifact for result in results), [result.to_json() for result in results]
+
+
+def _newest(
+    name: str, backbone: BackboneIdentity, store: Store, shape: Mapping[str, Any], reporter: Reporter
+) -> Artifact | None:
+    """Return the newest adapter of a task on this backbone, and say so where there are several."""
+
+    def fits(artifact: Artifact) -> bool:
+        told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
+        same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
+        same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
+        return artifact.manifest.get("task") == name and same_backbone and same_shape
+
+    candidates = store.all("intermediate", fits)
+    if not candidates:
+        return None
+    chosen = candidates[-1]
+    several = f", the newest of {len(candidates)}; choose another with --use ID" if len(candidates) > 1 else ""
+    reporter.message(f"{name}: taken from the store, {chosen.id}{several}")
+    return chosen
+
+
+def _baseline_of(artifact: Artifact, store: Store) -> Artifact | None:
+    """Return the artifact that differs from this one only in having no intermediate task."""
+    identity = artifact.manifest.get("identity")
+    if artifact.kind != "target" or not isinstance(identity, Mapping) or identity.get("expression") == "none":
+        return None
+    settings = {**identity["settings"], "fusion_dropout": None}
+    return store.find(fingerprint({**identity, "expression": "none", "inputs": [], "settings": settings}))
+
+
+def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
+    if not seeds:
+        raise SettingsError("--seeds is empty; give numbers such as 0,1,2.")
+    if len(set(seeds)) != len(seeds):
+        raise SettingsError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}.")
+    return tuple(seeds)
+
+
+def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
+    return StageResult(evaluation.artifact, evaluation.reused, evaluation.seconds).to_json()

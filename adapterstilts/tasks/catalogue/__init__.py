@@ -1,0 +1,33 @@
+"""The tasks that can be named. To add one, add an entry to a module of this package, and a recipe to the zoo."""
+
+from __future__ import annotations
+
+from adapterstilts.errors import unknown
+from adapterstilts.tasks.catalogue import intermediate, xtreme
+from adapterstilts.tasks.spec import Kind, TaskSpec
+
+TASKS: dict[str, TaskSpec] = {task.name: task for task in (*intermediate.TASKS, *xtreme.TASKS)}
+
+
+def get_task(name: str, kind: Kind | None = None) -> TaskSpec:
+    """Return the task ``name``, of ``kind`` if one is given.
+
+    Raises:
+        UnknownNameError: there is no such task, or it is of the other kind; the nearest right name is given.
+    """
+    of_kind = [task.name for task in TASKS.values() if kind in (None, task.kind)]
+    if name in of_kind:
+        return TASKS[name]
+    what = "task" if kind is None else f"{kind} task"
+    if name in TASKS:
+        raise unknown(
+            what,
+            name,
+            [],
+            hint=f"'{name}' is {_article(TASKS[name].kind)} task; {kind} tasks are: {', '.join(of_kind)}.",
+        )
+    raise unknown(what, name, of_kind, hint="See `adapterstilts tasks`.")
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

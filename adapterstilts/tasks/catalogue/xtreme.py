@@ -1,0 +1,167 @@
+"""Target tasks of XTREME (Hu et al. 2020, https://arxiv.org/abs/2003.11080), as google/xtreme stores them.
+
+TyDiQA has one file for training and one for evaluation; so that no checkpoint is chosen on the rows that are scored,
+a fixed tenth of its English training rows is kept for validation.
+"""
+
+from __future__ import annotations
+
+from adapterstilts.tasks.catalogue.intermediate import (
+    MNLI_TRAIN,
+    NLI_LABELS,
+    SPAN_COLUMNS,
+    SQUAD_TRAIN,
+    SQUAD_VALIDATION,
+)
+from adapterstilts.tasks.languages import LANGUAGES
+from adapterstilts.tasks.spec import Source, Split, TaskSpec
+
+XTREME_REVISION = "ec5f1f46e9af79639a90684a7a70a956c4998f04"
+
+_XNLI_COLUMNS = {"text": "sentence1", "text_pair": "sentence2", "label": "gold_label"}
+_TYDIQA_NAMES = {
+    "ar": "arabic",
+    "bn": "bengali",
+    "en": "english",
+    "fi": "finnish",
+    "id": "indonesian",
+    "ko": "korean",
+    "ru": "russian",
+    "sw": "swahili",
+    "te": "telugu",
+}
+_NO_UDPOS = {"bn", "jv", "ka", "ml", "ms", "my", "sw"}
+_UDPOS_NAMES = {code: language.name for code, language in LANGUAGES.items() if code not in _NO_UDPOS}
+_SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def _xnli(split: str) -> Source:
+    return Source(
+        "google/xtreme",
+        "XNLI",
+        split,
+        _XNLI_COLUMNS,
+        XTREME_REVISION,
+        language_from="column",
+        label_aliases={"contradictory": "contradiction"},
+    )
+
+
+def _tydiqa(split: str, part: tuple[float, float] = (0.0, 1.0)) -> Source:
+    return Source(
+        "google/xtreme",
+        "tydiqa",
+        split,
+        SPAN_COLUMNS,
+        XTREME_REVISION,
+        language_from="id",
+        language_names=_TYDIQA_NAMES,
+        part=part,
+    )
+
+
+TASKS = (
+    TaskSpec(
+        name="xnli",
+        kind="target",
+        format="classification",
+        title="Cross-lingual Natural Language Inference",
+        sources={"train": MNLI_TRAIN, "validation": _xnli("validation"), "test": _xnli("test")},
+        trains_on="mnli",
+        parallel=True,
+        languages=("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
+        labels=NLI_LABELS,
+        metric="accuracy",
+        license="CC BY-NC 4.0",
+        citation="Conneau, Rinott, Lample, Williams, Bowman, Schwenk, Stoyanov 2018. XNLI: Evaluating Cross-lingual "
+        "Sentence Representations. https://aclanthology.org/D18-1269",
+    ),
+    TaskSpec(
+        name="panx",
+        kind="target",
+        format="tagging",
+        title="PAN-X (WikiANN) named entities",
+        sources={
+            split: Source(
+                "google/xtreme",
+                "PAN-X.{language}",
+                split,
+                {"tokens": "tokens", "tags": "ner_tags"},
+                XTREME_REVISION,
+                language_from="config",
+            )
+            for split in _SPLITS
+        },
+        languages=tuple(LANGUAGES),
+        labels=("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"),
+        metric="entity_f1",
+        license="none stated",
+        citation="Pan, Zhang, May, Nothman, Knight, Ji 2017. Cross-lingual Name Tagging and Linking for 282 Languages. "
+        "https://aclanthology.org/P17-1178",
+    ),
+    TaskSpec(
+        name="udpos",
+        kind="target",
+        format="tagging",
+        title="Universal Dependencies parts of speech",
+        sources={
+            split: Source(
+                "google/xtreme",
+                "udpos.{language}",
+                split,
+                {"tokens": "tokens", "tags": "pos_tags"},
+                XTREME_REVISION,
+                language_from="config",
+                language_names=_UDPOS_NAMES,
+            )
+            for split in _SPLITS
+        },
+        languages=tuple(_UDPOS_NAMES),
+        labels=tuple("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()),
+        metric="pos_f1",
+        license="UD 2.5 licences (CC BY-SA, CC BY-NC-SA and others, by treebank)",
+        citation="Nivre et al. 2020. Universal Dependencies v2. https://aclanthology.org/2020.lrec-1.497",
+    ),
+    TaskSpec(
+        name="xquad",
+        kind="target",
+        format="span",
+        title="Cross-lingual Question Answering Dataset",
+        sources={
+            "train": SQUAD_TRAIN,
+            "validation": SQUAD_VALIDATION,
+            "test": Source(
+                "google/xtreme",
+                "XQuAD.{language}",
+                "validation",
+                SPAN_COLUMNS,
+                XTREME_REVISION,
+                language_from="config",
+            ),
+        },
+        trains_on="squad",
+        parallel=True,
+        languages=("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh"),
+        metric="squad",
+        license="CC BY-SA 4.0",
+        citation="Artetxe, Ruder, Yogatama 2020. On the Cross-lingual Transferability of Monolingual Representations. "
+        "https://aclanthology.org/2020.acl-main.421",
+    ),
+    TaskSpec(
+        name="tydiqa",
+        kind="target",
+        format="span",
+        title="TyDi QA, gold passages",
+        sources={
+            "train": _tydiqa("train", (0.1, 1.0)),
+            "validation": _tydiqa("train", (0.0, 0.1)),
+            "test": _tydiqa("validation"),
+        },
+        languages=tuple(_TYDIQA_NAMES),
+        metric="squad",
+        license="Apache 2.0",
+        citation="Clark, Choi, Collins, Garrette, Kwiatkowski, Nikolaev, Palomaki 2020. TyDi QA: A Benchmark for "
+        "Information-Seeking Question Answering in Typologically Diverse Languages. "
+        "https://aclanthology.org/2020.tacl-1.30",
+    ),
+)

@@ -1,0 +1,145 @@
+"""What every format of a task does: rows to token ids, logits to answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from adapterstilts.errors import SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerFast
+
+    from adapterstilts.tasks.spec import TaskSpec
+
+HeadKind = Literal["classification", "multiple_choice", "tagging", "question_answering"]
+
+IGNORED_LABEL = -100
+BATCH_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """How text becomes token ids. Lengths are counted in tokens, special tokens included."""
+
+    max_length: int = 128
+    doc_stride: int = 128
+    """How many tokens two neighbouring windows of a long text share."""
+    max_question_length: int = 64
+    """Longer questions are cut, as in the official SQuAD baselines."""
+    max_answer_length: int = 30
+    n_best: int = 20
+
+    def __post_init__(self) -> None:
+        if self.max_length < 8:
+            raise SettingsError(f"--max-length {self.max_length} leaves no room for text; give at least 8.")
+        if not self.doc_stride >= 0:
+            raise SettingsError(f"--doc-stride {self.doc_stride} is negative.")
+
+    def stride(self, fixed_tokens: int) -> int:
+        """Return the overlap of windows, made smaller where windows would not move on otherwise.
+
+        Args:
+            fixed_tokens: tokens in each window that are not of the long text (question, special tokens).
+        """
+        return min(self.doc_stride, max((self.max_length - fixed_tokens) // 2, 0))
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """The prediction head that a format needs."""
+
+    kind: HeadKind
+    outputs: int
+    """Number of labels, or of choices; 2 for the start and end of a span."""
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of rows, with what is needed to turn logits back into answers."""
+
+    features: Dataset
+    """One row a window: ``input_ids``, the labels of the format, and ``example``, the position of its row."""
+    report: Mapping[str, int] = field(default_factory=dict)
+    """What was counted on the way: rows cut, windows added, rows left out of training."""
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is answered for one row."""
+
+    value: Any
+    """A label name, the number of a choice, a text, or a list of tags."""
+    score: float | None = None
+    """Probability the model gives it, among the alternatives it weighed."""
+
+
+class Format(ABC):
+    """Encode, head, decode and metric inputs of one kind of task."""
+
+    name: str
+    #: Names of the label columns of encoded features, as the head's ``forward`` takes them.
+    label_names: tuple[str, ...] = ("labels",)
+
+    @abstractmethod
+    def head(self, task: TaskSpec) -> HeadSpec:
+        """Return the head that ``task`` needs."""
+
+    @abstractmethod
+    def encode(
+        self,
+        task: TaskSpec,
+        rows: Dataset,
+        tokenizer: PreTrainedTokenizerFast,
+        settings: EncodingSettings,
+        *,
+        training: bool,
+    ) -> Encoded:
+        """Turn rows into token ids.
+
+        Args:
+            task: the task whose rows they are.
+            rows: a table with ``id``, ``language`` and the format's fields.
+            tokenizer: a fast tokenizer (offsets and word numbers are needed).
+            settings: lengths.
+            training: leave out, and count, rows that cannot be learnt from.
+        """
+
+    @abstractmethod
+    def decode(
+        self,
+        task: TaskSpec,
+        rows: Dataset,
+        encoded: Encoded,
+        logits: Sequence[np.ndarray],
+        settings: EncodingSettings,
+    ) -> list[Answer]:
+        """Turn logits, one array a feature, into one answer a row, in the order of the rows."""
+
+    @abstractmethod
+    def metric_inputs(self, task: TaskSpec, rows: Dataset, answers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Return predictions and references as the task's metric takes them.
+
+        Args:
+            task: the task.
+            rows: the rows that were answered.
+            answers: the ``value`` of each row's answer.
+        """
+
+
+def input_columns(encoding: Mapping[str, Any]) -> list[str]:
+    """Return the columns of a tokenizer's output that the model reads, but for the mask, which padding makes."""
+    return [name for name in ("input_ids", "token_type_ids") if name in encoding]
+
+
+def batches(total: int, size: int = BATCH_ROWS) -> list[range]:
+    """Cut ``total`` positions into runs of at most ``size``."""
+    return [range(start, min(start + size, total)) for start in range(0, total, size)]

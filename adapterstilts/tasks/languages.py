@@ -1,0 +1,105 @@
+"""The languages of XTREME: code, name, family, script.
+
+Families follow Glottolog's top level where XTREME's paper (Hu et al. 2020, https://arxiv.org/abs/2003.11080, table 7)
+splits Indo-European into branches; scripts are ISO 15924 names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adapterstilts.errors import unknown
+
+
+@dataclass(frozen=True)
+class Language:
+    """A natural language."""
+
+    code: str
+    """ISO 639-1 code, as XTREME uses it."""
+    name: str
+    """English name, as the UD configurations of google/xtreme spell it."""
+    family: str
+    script: str
+
+
+_TABLE = """
+af Afrikaans  Indo-European:Germanic   Latin
+ar Arabic     Afro-Asiatic             Arabic
+bg Bulgarian  Indo-European:Slavic     Cyrillic
+bn Bengali    Indo-European:Indo-Aryan Bengali
+de German     Indo-European:Germanic   Latin
+el Greek      Indo-European:Greek      Greek
+en English    Indo-European:Germanic   Latin
+es Spanish    Indo-European:Romance    Latin
+et Estonian   Uralic                   Latin
+eu Basque     Basque                   Latin
+fa Persian    Indo-European:Iranian    Arabic
+fi Finnish    Uralic                   Latin
+fr French     Indo-European:Romance    Latin
+he Hebrew     Afro-Asiatic             Hebrew
+hi Hindi      Indo-European:Indo-Aryan Devanagari
+hu Hungarian  Uralic                   Latin
+id Indonesian Austronesian             Latin
+it Italian    Indo-European:Romance    Latin
+ja Japanese   Japonic                  Japanese
+jv Javanese   Austronesian             Latin
+ka Georgian   Kartvelian               Georgian
+kk Kazakh     Turkic                   Cyrillic
+ko Korean     Koreanic                 Hangul
+ml Malayalam  Dravidian                Malayalam
+mr Marathi    Indo-European:Indo-Aryan Devanagari
+ms Malay      Austronesian             Latin
+my Burmese    Sino-Tibetan             Myanmar
+nl Dutch      Indo-European:Germanic   Latin
+pt Portuguese Indo-European:Romance    Latin
+ru Russian    Indo-European:Slavic     Cyrillic
+sw Swahili    Niger-Congo              Latin
+ta Tamil      Dravidian                Tamil
+te Telugu     Dravidian                Telugu
+th Thai       Kra-Dai                  Thai
+tl Tagalog    Austronesian             Latin
+tr Turkish    Turkic                   Latin
+ur Urdu       Indo-European:Indo-Aryan Arabic
+vi Vietnamese Austroasiatic            Latin
+yo Yoruba     Niger-Congo              Latin
+zh Chinese    Sino-Tibetan             Han
+"""
+
+LANGUAGES: dict[str, Language] = {
+    code: Language(code, name, family, script)
+    for code, name, family, script in (line.split() for line in _TABLE.strip().splitlines())
+}
+
+
+def get_language(code: str) -> Language:
+    """Return the language with this ISO 639-1 code.
+
+    Raises:
+        UnknownNameError: names the nearest code, also when an English name was given.
+    """
+    if code in LANGUAGES:
+        return LANGUAGES[code]
+    for language in LANGUAGES.values():
+        if language.name.casefold() == code.casefold():
+            raise unknown(
+                "language code", code, [language.code], hint=f"The code of {language.name} is {language.code}."
+            )
+    raise unknown("language code", code, LANGUAGES)
+
+
+def parse_languages(text: str, known: tuple[str, ...], *, what: str) -> tuple[str, ...]:
+    """Read ``all`` or a list such as ``de,sw`` and check it against the languages that ``what`` has.
+
+    Raises:
+        UnknownNameError: a code that does not exist, or that ``what`` does not have.
+    """
+    if text.strip() == "all":
+        return known
+    codes = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not codes:
+        raise unknown("language code", text, known, hint="Give 'all' or codes such as 'de,sw'.")
+    for code in codes:
+        if get_language(code).code not in known:
+            raise unknown(f"language of {what}", code, known, hint=f"{what} has: {', '.join(known)}.")
+    return codes

@@ -1,0 +1,116 @@
+"""What a task is: where its rows are, how they are to be read, and how answers are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from adapterstilts.errors import SettingsError
+
+FormatName = Literal["classification", "multiple_choice", "span", "tagging"]
+Kind = Literal["intermediate", "target"]
+Split = Literal["train", "validation", "test"]
+
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+#: The columns of a row after loading, by format; ``id`` and ``language`` stand beside them.
+FORMAT_FIELDS: dict[FormatName, tuple[str, ...]] = {
+    "classification": ("text", "text_pair", "label"),
+    "multiple_choice": ("text", "choices", "label"),
+    "span": ("question", "context", "answers"),
+    "tagging": ("tokens", "tags"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The rows of one split of a task: a data set on the Hub, and how its columns map to ours."""
+
+    dataset: str
+    """Hub id, such as ``google/xtreme``."""
+    config: str
+    """Configuration name; ``{language}`` in it stands for the data set's own name of the language."""
+    split: str
+    """Split name on the Hub, which need not be ours (``validation_matched``)."""
+    columns: Mapping[str, str]
+    """Our field name to the data set's column name."""
+    revision: str | None = None
+    """Pinned commit of the data set, None where no commit is known to hold these files."""
+    language_from: Literal["fixed", "config", "column", "id"] = "fixed"
+    """Where the language of a row stands: all rows are English, or in the configuration name, the column
+    ``language_column``, or the part of the id before the first hyphen."""
+    language_column: str = "language"
+    language_names: Mapping[str, str] = field(default_factory=dict)
+    """Our language code to the data set's own name for it, where the two differ."""
+    label_aliases: Mapping[str, str] = field(default_factory=dict)
+    """Other spellings of label names that occur in the rows."""
+    part: tuple[float, float] = (0.0, 1.0)
+    """The share of the rows that is taken, by a hash of the row's id: lets a data set without a validation
+    split of its own give away a fixed part of its training rows."""
+
+    def config_for(self, language: str) -> str:
+        """Return the configuration that holds the rows of ``language`` (ISO 639-1 code)."""
+        return self.config.format(language=self.language_names.get(language, language))
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task: data plus a format. Everything else follows from these two."""
+
+    name: str
+    """What the user types; also the adapter's name, so ``[a-z][a-z0-9_]*``."""
+    kind: Kind
+    """``intermediate`` (English, trained on before the target) or ``target`` (evaluated zero-shot)."""
+    format: FormatName
+    title: str
+    """Full name, for people."""
+    sources: Mapping[Split, Source]
+    """Where the rows of each split are. Training and validation rows are English; the test split of a
+    target task has all its languages."""
+    languages: tuple[str, ...]
+    """ISO 639-1 codes of the languages of the test split (of the validation split where there is no test)."""
+    metric: str
+    """Name of the metric in ``adapterstilts.evaluation.metrics``."""
+    license: str
+    citation: str
+    """Authors, year, title, where it can be found."""
+    labels: tuple[str, ...] = ()
+    """Label names in the order of their numbers, as the data set numbers them."""
+    choices: int = 0
+    """Number of choices of a multiple-choice task."""
+    unanswerable: bool = False
+    """Whether a question of a span task may have no answer."""
+    parallel: bool = False
+    """Whether the test rows of all languages are translations of the same originals, in the same order."""
+    trains_on: str | None = None
+    """Name of the task whose training rows a target task uses, where they are not its own."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the columns of a loaded row besides ``id`` and ``language``."""
+        return FORMAT_FIELDS[self.format]
+
+    @property
+    def evaluation_split(self) -> Split:
+        """The split that is scored: ``test`` where there is one, else ``validation``."""
+        return "test" if "test" in self.sources else "validation"
+
+    def source(self, split: str) -> Source:
+        """Return the source of ``split``.
+
+        Raises:
+            SettingsError: the task has no such split.
+        """
+        if split not in self.sources:
+            raise SettingsError(
+                f"Task '{self.name}' has no split '{split}'; it has {', '.join(self.sources)}. Choose with --split."
+            )
+        return self.sources[split]  # type: ignore[index]
+
+    def languages_of(self, split: str) -> tuple[str, ...]:
+        """Return the languages that ``split`` can have: all of the task's, or English alone."""
+        source = self.source(split)
+        if source.language_from == "fixed" or split == "train":
+            return ("en",)
+        return self.languages

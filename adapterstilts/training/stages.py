@@ -1,0 +1,270 @@
+"""A stage is a pure function of its settings and its inputs; the store finds what was made of the same before."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from adapterstilts.data.encode import encode_rows
+from adapterstilts.data.rows import Rows, load_rows
+from adapterstilts.errors import ArtifactError, SettingsError
+from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
+from adapterstilts.models.backbone import BackboneIdentity, build, load_backbone
+from adapterstilts.models.composition import Composition
+from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
+from adapterstilts.models.expression import Expression, Fusion, Nothing
+from adapterstilts.models.saved import check_labels, load_part, read_composition, save_composed
+from adapterstilts.progress import Reporter
+from adapterstilts.store.artifacts import Artifact, Store, write_lines
+from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.formats import FORMATS
+from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.training.resources import make_deterministic, resources, versions
+from adapterstilts.training.settings import TrainingSettings
+
+logger = logging.getLogger(__name__)
+
+CURVE = "curve.jsonl"
+
+
+@dataclass(frozen=True)
+class TrainingStage:
+    """One training run: an intermediate adapter, or a target adapter on top of intermediate ones."""
+
+    task: TaskSpec
+    settings: TrainingSettings
+    backbone: BackboneIdentity
+    expression: Expression = field(default_factory=Nothing)
+    inputs: tuple[Artifact, ...] = ()
+    """The intermediate adapters, in the order of the expression."""
+    root: Path | None = None
+    """Local mirror of the Hub."""
+
+    @property
+    def kind(self) -> str:
+        return self.task.kind
+
+    @property
+    def name(self) -> str:
+        return self.task.name if self.kind == "intermediate" else f"{self.task.name}.{self.expression}"
+
+    @cached_property
+    def train_rows(self) -> Rows:
+        """English training rows, after sampling."""
+        return self._rows("train", self.settings.max_train_examples)
+
+    @cached_property
+    def validation_rows(self) -> Rows:
+        """English rows that choose the checkpoint."""
+        return self._rows("validation", self.settings.max_validation_examples)
+
+    def _rows(self, split: str, limit: int | None) -> Rows:
+        seed = self.settings.sample_seed
+        return load_rows(self.task, split, ["en"], root=self.root, max_examples=limit, sample_seed=seed)
+
+    @cached_property
+    def composition(self) -> Composition:
+        """What is built on the backbone.
+
+        Raises:
+            ExpressionError: the adapters cannot be put together; names the rule.
+        """
+        own = adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
+        adapters = {name: self._input_config(name) for name in self.expression.names} | {self.task.name: own}
+        fusion = None
+        if isinstance(self.expression, Fusion):
+            check_fusible({name: adapters[name] for name in self.expression.names})
+            fusion = fusion_config_json()
+        head = FORMATS[self.task.format].head(self.task)
+        return Composition(self.expression, self.task.name, head, adapters, fusion)
+
+    def _input_config(self, name: str) -> dict[str, Any]:
+        return dict(read_composition(self._input(name)).adapters[name])
+
+    def _input(self, name: str) -> Artifact:
+        for artifact in self.inputs:
+            if artifact.manifest["task"] == name:
+                return artifact
+        raise ArtifactError(f"No artifact is given for the intermediate task '{name}'.")
+
+    def identity(self, expression: Expression | None = None, inputs: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return all that decides the result; its hash is the stage's fingerprint.
+
+        Args:
+            expression: another expression in the place of the stage's own, as for its baseline.
+            inputs: fingerprints of that expression's adapters.
+        """
+        chosen = self.expression if expression is None else expression
+        settings = dataclasses.asdict(self.settings)
+        if not isinstance(chosen, Fusion):
+            settings["fusion_dropout"] = None  # has no effect without a fusion
+        return {
+            "version": FORMAT_VERSION,
+            "kind": self.kind,
+            "task": {"name": self.task.name, "format": self.task.format, "labels": list(self.task.labels)},
+            "metric": self.task.metric,
+            "settings": settings,
+            "backbone": self.backbone.key,
+            "expression": str(chosen),
+            "inputs": list(inputs if inputs is not None else (artifact.fingerprint for artifact in self.inputs)),
+            "data": {"train": self.train_rows.fingerprint, "validation": self.validation_rows.fingerprint},
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of ``identity()``."""
+        return fingerprint(self.identity())
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """The artifact of a stage, and whether it had to be made."""
+
+    artifact: Artifact
+    reused: bool
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the stage as the command line's documents tell it."""
+        manifest = self.artifact.manifest
+        return {
+            "kind": self.artifact.kind,
+            "name": str(manifest["name"]),
+            "artifact": self.artifact.id,
+            "state": "reused" if self.reused else "trained" if self.artifact.kind != "evaluation" else "evaluated",
+            "seconds": round(self.seconds, 2),
+            "seed": manifest.get("settings", {}).get("seed"),
+        }
+
+
+def run_stage(
+    stage: TrainingStage, store: Store, *, reporter: Reporter | None = None, report_to: tuple[str, ...] = ()
+) -> StageResult:
+    """Train a stage, or return what was trained of the same before.
+
+    Args:
+        stage: what to train.
+        store: where artifacts are kept.
+        reporter: told of the progress.
+        report_to: trackers of the transformers Trainer.
+
+    Raises:
+        AdapterStiltsError: the stage cannot be trained; nothing is stored then.
+    """
+    reporter = reporter or Reporter()
+    started = time.perf_counter()
+    composition = stage.composition
+    found = store.find(stage.fingerprint)
+    if found is not None:
+        reporter.message(f"{stage.name}: trained before, {found.path}")
+        return StageResult(found, True, time.perf_counter() - started)
+    store.check_writable()
+    _check_inputs(stage)
+    make_deterministic()
+    settings = stage.settings
+    backbone = load_backbone(stage.backbone.id, stage.backbone.hub_revision)
+    _check_length(settings.max_length, backbone.max_length, stage.backbone.id)
+    composed = build(backbone, composition, seed=settings.seed, fusion_dropout=settings.fusion_dropout)
+    for name in stage.expression.names:
+        load_part(composed, f"adapters/{name}", stage._input(name))
+    tokenizer, home = backbone.tokenizer, store.home
+    train = encode_rows(stage.train_rows, tokenizer, settings.encoding, training=True, home=home)
+    validation = encode_rows(stage.validation_rows, tokenizer, settings.encoding, training=False, home=home)
+    if not len(train):
+        raise SettingsError(f"No training row of '{stage.task.name}' is usable: {_counted(train.report)}.")
+    _tell_rows(reporter, stage, train.report)
+    composed.to_device()
+
+    from adapterstilts.evaluation.scoring import validation_scores
+    from adapterstilts.training.trainer import StiltsTrainer
+
+    def validate() -> Mapping[str, float]:
+        return validation_scores(
+            composed,
+            stage.validation_rows,
+            validation,
+            settings.encoding,
+            batch_size=settings.batch_size,
+            precision=settings.precision,
+        )
+
+    with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
+        trainer = StiltsTrainer(
+            composed,
+            stage.task,
+            train,
+            validate,
+            settings,
+            output_dir=scratch,
+            reporter=reporter,
+            report_to=report_to,
+        )
+        report = trainer.fit()
+    manifest = {
+        "task": stage.task.name,
+        "expression": str(stage.expression),
+        "labels": list(composition.head.labels),
+        "backbone": dataclasses.asdict(stage.backbone),
+        "settings": dataclasses.asdict(settings),
+        "inputs": [artifact.id for artifact in stage.inputs],
+        "identity": stage.identity(),
+        "data": {
+            split: _data_json(rows, encoded.report)
+            for split, rows, encoded in (
+                ("train", stage.train_rows, train),
+                ("validation", stage.validation_rows, validation),
+            )
+        },
+        "metrics": {"validation": dict(report.best_scores), "best_step": report.best_step, "steps": report.steps},
+        "stopped_early": report.stopped_early,
+        "resources": resources(report.examples, report.tokens, report.seconds, composed.trained_parameters),
+        "versions": versions(),
+    }
+    with store.create(stage.kind, stage.name, stage.fingerprint, manifest) as folder:
+        save_composed(composed, folder)
+        write_lines(folder / CURVE, report.curve)
+    artifact = store.find(stage.fingerprint)
+    assert artifact is not None
+    return StageResult(artifact, False, time.perf_counter() - started)
+
+
+def _check_inputs(stage: TrainingStage) -> None:
+    for artifact in stage.inputs:
+        stage.backbone.require_same(artifact.manifest["backbone"], what=f"The intermediate adapter '{artifact.id}'")
+        check_labels(artifact, get_task(artifact.manifest["task"]))
+
+
+def _check_length(asked: int, possible: int, backbone: str) -> None:
+    if asked > possible:
+        raise SettingsError(f"--max-length {asked} is more than '{backbone}' can take; give at most {possible}.")
+
+
+def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:
+    source = rows.task.source(rows.split)
+    return {
+        "dataset": source.dataset,
+        "config": source.config,
+        "split": source.split,
+        "revision": source.revision,
+        "rows": len(rows),
+        "fingerprint": rows.fingerprint,
+        "skipped": dict(rows.skipped),
+        "encoding": dict(report),
+    }
+
+
+def _tell_rows(reporter: Reporter, stage: TrainingStage, report: Mapping[str, int]) -> None:
+    counted = _counted({**stage.train_rows.skipped, **report})
+    text = f"{stage.name}: {len(stage.train_rows)} training rows, {len(stage.validation_rows)} validation rows"
+    reporter.message(f"{text} ({counted})" if counted else text)
+
+
+def _counted(report: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in report.items())

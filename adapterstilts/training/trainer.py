@@ -1,0 +1,274 @@
+"""The trainer: AdapterTrainer's loop, with what it gets wrong at the edges put right.
+
+Own here: parameter groups (fusion values are not decayed), the fusion regulariser inside the loss, the names of label
+columns, the choice and restoring of the best state with its head, and the check that the loss is a number.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from adapters import AdapterTrainer
+from adapters.trainer import AdapterTrainerCallback
+from transformers import TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from adapterstilts.data.collate import Collator, feature_length
+from adapterstilts.errors import TrainingError
+from adapterstilts.models.backbone import ComposedModel
+from adapterstilts.progress import Reporter
+from adapterstilts.tasks.formats import FORMATS, Encoded
+from adapterstilts.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Parameter
+    from transformers import PreTrainedModel
+
+    from adapterstilts.tasks.spec import TaskSpec
+
+LOG_POINTS = 50
+"""About how many points a learning curve has."""
+
+#: Scores on validation rows, the first being the one that decides.
+Validate = Callable[[], Mapping[str, float]]
+
+
+@dataclass
+class TrainingReport:
+    """What happened in training."""
+
+    steps: int = 0
+    best_step: int = 0
+    best_scores: Mapping[str, float] = field(default_factory=dict)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    """Loss, learning rate and validation scores by step."""
+    examples: int = 0
+    """Features trained on, counted as often as they were used."""
+    tokens: int = 0
+    """Tokens among them, without padding."""
+    seconds: float = 0.0
+    """Wall time of training, without validation."""
+    stopped_early: bool = False
+
+
+class StiltsTrainer(AdapterTrainer):
+    """Trains what a composed model leaves trainable, and leaves it in its best state.
+
+    Args:
+        composed: the model; what requires gradients is trained.
+        task: whose format and label names are used.
+        encoded: training features.
+        validate: scores the model on English validation rows.
+        settings: of the training.
+        output_dir: a scratch folder; nothing of value is put there.
+        reporter: told of the progress.
+        report_to: trackers of the transformers Trainer, such as ``tensorboard``.
+    """
+
+    optimizer: Any
+    control: Any
+
+    def __init__(
+        self,
+        composed: ComposedModel,
+        task: TaskSpec,
+        encoded: Encoded,
+        validate: Validate,
+        settings: TrainingSettings,
+        *,
+        output_dir: str,
+        reporter: Reporter | None = None,
+        report_to: tuple[str, ...] = (),
+    ) -> None:
+        self.composed = composed
+        self.validate_now = validate
+        self.settings = settings
+        self.reporter = reporter or Reporter()
+        self.report = TrainingReport()
+        self._best: dict[str, Tensor] | None = None
+        self._worse = 0
+        self._validating = 0.0
+        self._tokens: Any = 0
+        self._validated_at = -1
+        planned = planned_steps(len(encoded), settings)
+        every = max(1, math.ceil(planned / settings.evaluations))
+        arguments = TrainingArguments(
+            output_dir=output_dir,
+            num_train_epochs=settings.epochs,
+            max_steps=settings.steps or -1,
+            learning_rate=settings.learning_rate,
+            warmup_steps=math.ceil(planned * settings.warmup_ratio),
+            per_device_train_batch_size=settings.batch_size,
+            gradient_accumulation_steps=settings.gradient_accumulation,
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+            seed=settings.seed,
+            bf16=settings.precision == "bf16",
+            group_by_length=True,
+            length_column_name="length",
+            label_names=list(FORMATS[task.format].label_names),
+            remove_unused_columns=False,
+            eval_strategy="steps",
+            eval_steps=every,
+            save_strategy="no",
+            logging_strategy="steps",
+            logging_steps=max(1, planned // LOG_POINTS),
+            disable_tqdm=True,
+            report_to=list(report_to) or "none",
+        )
+        features = encoded.features
+        if "length" not in features.column_names:
+            lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
+            features = features.add_column("length", lengths)
+        super().__init__(
+            model=composed.model,
+            args=arguments,
+            data_collator=Collator.of(composed.backbone.tokenizer),
+            train_dataset=features,
+            eval_dataset=features.select([]),  # required by eval_strategy; evaluate() has rows of its own
+            callbacks=[_Progress(self)],
+        )
+        # The library's callback adds the fusion regulariser's gradient after zero_grad, outside loss and clipping.
+        self.remove_callback(AdapterTrainerCallback)
+        self.remove_callback(PrinterCallback)
+
+    def fit(self) -> TrainingReport:
+        """Train, then bring back the state that scored best on the validation rows.
+
+        Raises:
+            TrainingError: the loss is not finite; says at which step and what to do.
+        """
+        self.reporter.begin(f"Training {self.composed.composition.top}", self.planned)
+        started = time.perf_counter()
+        try:
+            self.train()
+            self.report.seconds = time.perf_counter() - started - self._validating
+            if self._validated_at != self.state.global_step:
+                self.evaluate()
+        finally:
+            self.reporter.end()
+        assert self._best is not None
+        self.composed.restore(self._best)
+        self.composed.model.eval()
+        self.report.steps = int(self.state.global_step)
+        self.report.tokens = int(self._tokens)
+        return self.report
+
+    @property
+    def planned(self) -> int:
+        """Number of optimiser steps that training will take, if it is not stopped early."""
+        return planned_steps(len(self.train_dataset), self.settings)
+
+    def create_optimizer(self) -> Any:
+        """Make AdamW over the trained parameters; matrices but for fusion values are decayed."""
+        if self.optimizer is None:
+            decayed: list[Parameter] = []
+            other: list[Parameter] = []
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    decays = parameter.ndim >= 2 and not _is_fusion_value(name)
+                    (decayed if decays else other).append(parameter)
+            groups = [
+                {"params": decayed, "weight_decay": self.args.weight_decay},
+                {"params": other, "weight_decay": 0.0},
+            ]
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args)
+            self.optimizer = kind([group for group in groups if group["params"]], **options)
+        return self.optimizer
+
+    def compute_loss(
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Return the head's loss, plus the regulariser of the fusion's value matrices (AdapterFusion, section 3.2)."""
+        self._tokens = self._tokens + inputs["attention_mask"].sum()
+        self.report.examples += len(inputs["input_ids"])
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        fusion = self.composed.composition.fusion
+        if fusion is not None and fusion.get("regularization"):
+            base: Any = self.composed.model.base_model
+            penalty = base.get_fusion_regularization_loss()
+            if penalty is not None:
+                loss = loss + penalty
+        return (loss, outputs) if return_outputs else loss
+
+    def training_step(self, *arguments: Any, **options: Any) -> Any:
+        """Make one step; refuse to go on with a loss that is not a number.
+
+        Raises:
+            TrainingError: names step and learning rate.
+        """
+        loss = super().training_step(*arguments, **options)
+        if not math.isfinite(loss.item()):
+            rate = self._get_learning_rate() if self.lr_scheduler is not None else self.args.learning_rate
+            raise TrainingError(
+                f"The loss is {loss.item()} at step {self.state.global_step + 1} (learning rate {rate:.2e}). "
+                f"Try a --learning-rate below {self.settings.learning_rate:g}, a larger --warmup-ratio, a smaller "
+                "--max-grad-norm, or --precision fp32. Nothing was stored."
+            )
+        return loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Score the model on the validation rows, keep its state if it is the best so far, stop when patience ends."""
+        started = time.perf_counter()
+        scores = dict(self.validate_now())
+        self._validating += time.perf_counter() - started
+        self._validated_at = int(self.state.global_step)
+        main = next(iter(scores))
+        if self._best is None or scores[main] > self.report.best_scores[main]:
+            self._best = self.composed.trained_state()
+            self.report.best_step = int(self.state.global_step)
+            self.report.best_scores = scores
+            self._worse = 0
+        else:
+            self._worse += 1
+            if self.settings.patience is not None and self._worse >= self.settings.patience:
+                self.control.should_training_stop = True
+                self.report.stopped_early = True
+        metrics = {f"eval_{name}": value for name, value in scores.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+class _Progress(TrainerCallback):
+    """Passes steps and losses on to the reporter and the learning curve."""
+
+    def __init__(self, trainer: StiltsTrainer) -> None:
+        self.trainer = trainer
+        self.facts: dict[str, Any] = {}
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
+        logs = logs or {}
+        record: dict[str, Any] = {"step": int(state.global_step)}
+        names = {"loss": "loss", "learning_rate": "learning_rate", "grad_norm": "gradient_norm"}
+        record |= {ours: round(float(logs[theirs]), 8) for theirs, ours in names.items() if theirs in logs}
+        record |= {f"validation_{key[5:]}": value for key, value in logs.items() if key.startswith("eval_")}
+        if len(record) > 1:
+            self.trainer.report.curve.append(record)
+            self.facts |= {key: value for key, value in record.items() if key != "step"}
+            self.trainer.reporter.advance(int(state.global_step), **self.facts)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.trainer.reporter.advance(int(state.global_step), **self.facts)
+
+
+def planned_steps(features: int, settings: TrainingSettings) -> int:
+    """Return how many optimiser steps the settings make of so many features."""
+    if settings.steps is not None:
+        return settings.steps
+    batches = math.ceil(features / settings.batch_size)
+    updates = max(math.ceil(batches / settings.gradient_accumulation), 1)
+    return max(1, math.ceil(updates * settings.epochs))
+
+
+def _is_fusion_value(name: str) -> bool:
+    return ".adapter_fusion_layer." in name and name.endswith(".value.weight")

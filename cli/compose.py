@@ -1,0 +1,79 @@
+"""``compose EXPR --target TASK``: a target adapter on composed intermediate adapters, beside its baseline."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .console import session
+from .options import (
+    Backbone,
+    Csv,
+    DataRoot,
+    Json,
+    Languages,
+    MaxEvalExamples,
+    ReportTo,
+    Revision,
+    SplitName,
+    StoreFolder,
+    read_seeds,
+    split_list,
+    with_training_settings,
+)
+from .transfer_table import check_csv, show_transfer
+
+
+@with_training_settings(leave_out=("seed",))
+def command(
+    expression: Annotated[
+        str, typer.Argument(metavar="EXPR", help="mnli+squad (fusion), squad (stack on one) or none (baseline alone).")
+    ],
+    target: Annotated[str, typer.Option("--target", help="A target task, such as tydiqa; see `adapterstilts tasks`.")],
+    backbone: Backbone = "xlm-roberta-base",
+    revision: Revision = None,
+    data_root: DataRoot = None,
+    store: StoreFolder = None,
+    seeds: Annotated[str, typer.Option("--seeds", help="Seeds of the target stage, such as 0,1,2.")] = "0",
+    use: Annotated[
+        list[str] | None,
+        typer.Option("--use", help="Id of an intermediate adapter to take; may be given several times."),
+    ] = None,
+    train: Annotated[
+        bool, typer.Option("--train/--no-train", help="Train intermediate adapters that the store does not have.")
+    ] = True,
+    languages: Languages = "all",
+    split: SplitName = None,
+    max_eval_examples: MaxEvalExamples = None,
+    report_to: ReportTo = "",
+    json: Json = False,
+    csv: Csv = None,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Compose intermediate adapters under a target adapter, and compare it zero-shot with one trained without them.
+
+    Example: adapterstilts compose mnli+squad --target tydiqa --seeds 0,1,2
+    """
+    with session() as reporter:
+        check_csv(csv)
+        from adapterstilts.studies.transfer import compose
+
+        transfer = compose(
+            expression,
+            target=target,
+            backbone=backbone,
+            revision=revision,
+            data_root=data_root,
+            store=store,
+            settings=settings,
+            seeds=read_seeds(seeds),
+            use=tuple(use or ()),
+            train_missing=train,
+            languages=languages,
+            split=split,
+            max_eval_examples=max_eval_examples,
+            reporter=reporter,
+            report_to=split_list(report_to),
+        )
+        show_transfer(transfer, json=json, csv_file=csv)

@@ -1,0 +1,49 @@
+"""``evaluate ARTIFACT``: zero-shot scores of a stored adapter or composition."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .console import session
+from .options import Csv, DataRoot, Json, Languages, MaxEvalExamples, SplitName, StoreFolder
+from .transfer_table import check_csv, show_transfer
+
+
+def command(
+    artifact: Annotated[str, typer.Argument(help="Id of an artifact, or its beginning; see `adapterstilts runs`.")],
+    languages: Languages = "all",
+    split: SplitName = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", help="Id to compare with; the one without intermediate task if left out."),
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", help="Where the backbone is, if no longer where it was.")
+    ] = None,
+    data_root: DataRoot = None,
+    store: StoreFolder = None,
+    max_eval_examples: MaxEvalExamples = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Rows a forward pass.")] = None,
+    json: Json = False,
+    csv: Csv = None,
+) -> None:
+    """Evaluate an artifact in all languages of its task, in one pass; predictions are kept as files."""
+    with session() as reporter:
+        check_csv(csv)
+        from adapterstilts.studies.transfer import evaluate
+
+        transfer = evaluate(
+            artifact,
+            languages=languages,
+            split=split,
+            baseline=baseline,
+            backbone=backbone,
+            data_root=data_root,
+            store=store,
+            max_eval_examples=max_eval_examples,
+            batch_size=batch_size,
+            reporter=reporter,
+        )
+        show_transfer(transfer, json=json, csv_file=csv)

@@ -1,0 +1,119 @@
+"""Options that several commands share, and options made from a dataclass of settings."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Collection
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adapterstilts.errors import SettingsError
+from adapterstilts.training.settings import TrainingSettings
+
+TRAINING_PANEL = "Training (defaults: the task's recipe)"
+
+Backbone = Annotated[
+    str,
+    typer.Option(
+        "--backbone", help="Hub id, folder, or a packaged encoder (minilm-l6).", envvar="ADAPTERSTILTS_BACKBONE"
+    ),
+]
+Revision = Annotated[str | None, typer.Option("--revision", help="Commit, branch or tag of the backbone on the Hub.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root", help="Local mirror of the Hub to read data sets from.", envvar="ADAPTERSTILTS_DATA_ROOT"
+    ),
+]
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", help="Folder of finished artifacts (default: ~/.cache/adapterstilts).", envvar="ADAPTERSTILTS_HOME"
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout, all else to stderr.")]
+Csv = Annotated[Path | None, typer.Option("--csv", help="Write the table to this file as CSV, too.")]
+Languages = Annotated[str, typer.Option("--languages", help="'all', or codes such as de,sw.")]
+SplitName = Annotated[
+    str | None, typer.Option("--split", help="validation or test; the one the task is scored on if left out.")
+]
+MaxEvalExamples = Annotated[
+    int | None, typer.Option("--max-eval-examples", help="Evaluate on a seeded sample of so many rows a language.")
+]
+ReportTo = Annotated[
+    str, typer.Option("--report-to", help="Trackers of the transformers Trainer: tensorboard,wandb,trackio.")
+]
+
+
+def split_list(text: str) -> tuple[str, ...]:
+    """Read a list joined by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def read_seeds(text: str) -> tuple[int, ...]:
+    """Read seeds joined by commas.
+
+    Raises:
+        SettingsError: one is no whole number from 0 on.
+    """
+    parts = split_list(text)
+    if not all(part.isdecimal() for part in parts):
+        raise SettingsError(f"--seeds '{text}' is not a list of whole numbers such as 0,1,2.")
+    return tuple(int(part) for part in parts)
+
+
+def with_training_settings(leave_out: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each field of ``TrainingSettings``.
+
+    The command takes them as one dictionary, ``settings``; what the user left out is None in it.
+
+    Args:
+        leave_out: fields that shall have no option.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        hints = typing.get_type_hints(function, include_extras=True)
+        parameters = [
+            parameter.replace(annotation=hints[parameter.name])
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.name != "settings"
+        ]
+        types_of = typing.get_type_hints(TrainingSettings)
+        chosen = [field for field in fields(TrainingSettings) if field.name not in leave_out]
+        for field in chosen:
+            flag = f"--{field.name.replace('_', '-')}"
+            option = typer.Option(flag, help=field.metadata["help"], rich_help_panel=TRAINING_PANEL)
+            kind = _without_none(types_of[field.name])
+            parameters.append(
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=None,
+                    annotation=Annotated[kind | None, option],
+                )
+            )
+
+        @functools.wraps(function)
+        def command(**values: Any) -> None:
+            settings = {field.name: values.pop(field.name) for field in chosen}
+            function(**values, settings=settings)
+
+        command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+        )
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return command
+
+    return decorate
+
+
+def _without_none(kind: Any) -> Any:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        (kind,) = [part for part in typing.get_args(kind) if part is not type(None)]
+    return kind

@@ -1,0 +1,55 @@
+"""``predict ARTIFACT``: JSON lines in, answers out."""
+
+from __future__ import annotations
+
+import json as json_library
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapterstilts.errors import DataFormatError, SettingsError
+
+from .console import notes, session
+from .options import StoreFolder
+
+
+def command(
+    artifact: Annotated[str, typer.Argument(help="Id of an artifact, or its beginning; see `adapterstilts runs`.")],
+    source: Annotated[str, typer.Argument(metavar="[FILE]", help="JSON lines to answer; '-' is stdin.")] = "-",
+    output: Annotated[Path | None, typer.Option("--output", help="Write here, not to stdout.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", help="Where the backbone is, if no longer where it was.")
+    ] = None,
+    store: StoreFolder = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Rows a forward pass.")] = 32,
+) -> None:
+    """Answer rows of your own: one JSON object a line in, one a line out, in the same order.
+
+    Fields by format: text, text_pair (classification); text, choices (multiple choice); question, context (span);
+    tokens (tagging). The names of the task's data set, such as premise and hypothesis, work as well.
+    """
+    with session() as reporter:
+        from adapterstilts.studies.prediction import predict
+
+        if output is not None and not output.absolute().parent.is_dir():
+            raise SettingsError(f"--output '{output}' cannot be written: its folder does not exist.")
+        answers = predict(
+            artifact, _lines(source), backbone=backbone, store=store, batch_size=batch_size, reporter=reporter
+        )
+        text = "".join(json_library.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
+        if output is None:
+            sys.stdout.write(text)
+        else:
+            output.write_text(text, encoding="utf-8")
+            notes.print(f"{len(answers)} answers written to {output}")
+
+
+def _lines(source: str) -> list[str]:
+    if source == "-":
+        return sys.stdin.read().splitlines()
+    try:
+        return Path(source).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFormatError(f"'{source}' cannot be read: {error}.") from error

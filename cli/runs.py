@@ -1,0 +1,62 @@
+"""``runs``: what the store holds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from adapterstilts.store.artifacts import Artifact, Store
+
+from .console import notes, print_json, print_table, result_console, session
+from .options import Json, StoreFolder
+
+
+def command(
+    artifact: Annotated[str | None, typer.Argument(help="Show one artifact in full.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="intermediate, target or evaluation.")] = None,
+    store: StoreFolder = None,
+    json: Json = False,
+) -> None:
+    """List finished artifacts, oldest first, or show one."""
+    with session():
+        kept = Store(store)
+        if artifact is not None:
+            found = kept.get(artifact)
+            if json:
+                print_json(_document(found))
+            else:
+                result_console().print_json(data=_document(found))
+            return
+        found_all = kept.all(kind)
+        if json:
+            print_json([_document(item) for item in found_all])
+            return
+        if not found_all:
+            notes.print(f"The store {kept.home} is empty.")
+            return
+        table = Table(caption=str(kept.home), caption_justify="left")
+        for title in ("artifact", "kind", "backbone", "score", "seconds", "made"):
+            table.add_column(title, overflow="fold")
+        for item in found_all:
+            manifest = item.manifest
+            seconds = manifest.get("resources", {}).get("wall_seconds", "")
+            backbone = manifest.get("backbone", {}).get("id", "")
+            table.add_row(item.id, item.kind, backbone, _score(item), str(seconds), str(manifest["created"])[:16])
+        print_table(table)
+
+
+def _document(artifact: Artifact) -> dict[str, Any]:
+    return {"path": str(artifact.path), **artifact.manifest}
+
+
+def _score(artifact: Artifact) -> str:
+    metrics = artifact.manifest.get("metrics", {})
+    if artifact.kind == "evaluation":
+        mains = [
+            next((value for key, value in scores.items() if key != "examples"), 0.0) for scores in metrics.values()
+        ]
+        return f"{sum(mains) / len(mains):.1f} in {len(mains)} languages" if mains else ""
+    validation = metrics.get("validation", {})
+    return ", ".join(f"{name} {value:.1f}" for name, value in list(validation.items())[:1])

@@ -1,0 +1,68 @@
+"""``train-intermediate TASK``: an adapter for one English task on a frozen encoder."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from .console import print_json, result_console, session
+from .options import Backbone, DataRoot, Json, ReportTo, Revision, StoreFolder, split_list, with_training_settings
+
+
+@with_training_settings()
+def command(
+    task: Annotated[str, typer.Argument(help="An intermediate task, such as squad; see `adapterstilts tasks`.")],
+    backbone: Backbone = "xlm-roberta-base",
+    revision: Revision = None,
+    data_root: DataRoot = None,
+    store: StoreFolder = None,
+    report_to: ReportTo = "",
+    json: Json = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Train an intermediate-task adapter; the same adapter is never trained twice.
+
+    Example: adapterstilts train-intermediate squad --max-train-examples 10000
+    """
+    with session() as reporter:
+        from adapterstilts.studies.transfer import train_intermediate
+
+        result = train_intermediate(
+            task,
+            backbone=backbone,
+            revision=revision,
+            data_root=data_root,
+            store=store,
+            settings=settings,
+            reporter=reporter,
+            report_to=split_list(report_to),
+        )
+        manifest = result.artifact.manifest
+        if json:
+            print_json(
+                {
+                    "artifact": result.artifact.id,
+                    "path": str(result.artifact.path),
+                    "task": manifest["task"],
+                    "backbone": manifest["backbone"]["id"],
+                    "reused": result.reused,
+                    "metrics": manifest["metrics"],
+                    "settings": manifest["settings"],
+                    "resources": manifest["resources"],
+                    "stages": [result.to_json()],
+                }
+            )
+            return
+        scores = ", ".join(f"{name} {value:.2f}" for name, value in manifest["metrics"]["validation"].items())
+        cost = manifest["resources"]
+        console = result_console()
+        console.print(f"[bold]{result.artifact.id}[/] {'was trained before' if result.reused else 'is trained'}.")
+        console.print(
+            f"  validation   {scores} (step {manifest['metrics']['best_step']} of {manifest['metrics']['steps']})"
+        )
+        console.print(
+            f"  cost         {cost['wall_seconds']:.0f} s, {cost['examples_per_second']:.1f} examples/s, "
+            f"{cost['trained_parameters']:,} trained parameters"
+        )
+        console.print(f"  stored in    {result.artifact.path}", soft_wrap=True)

@@ -1,0 +1,139 @@
+"""The table of a composition beside its baseline: on the terminal and as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from adapterstilts.errors import SettingsError
+
+from .console import notes, print_json, result_console
+
+if TYPE_CHECKING:
+    from adapterstilts.studies.comparison import Cell
+    from adapterstilts.studies.transfer import Transfer
+
+SOURCE = "en"
+TITLES = {
+    "f1": "F1",
+    "exact_match": "EM",
+    "accuracy": "accuracy",
+    "token_accuracy": "token acc.",
+    "precision": "precision",
+    "recall": "recall",
+}
+
+
+def check_csv(path: Path | None) -> None:
+    """Refuse a file that cannot be written, before hours of work."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise SettingsError(f"--csv '{path}' cannot be written: its folder does not exist, or it is a folder itself.")
+
+
+def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None) -> None:
+    """Show the outcome of ``compose`` or ``evaluate``."""
+    if csv_file is not None:
+        _write_csv(transfer, csv_file)
+    if json:
+        print_json(transfer.to_json())
+        return
+    console = result_console()
+    console.print(_table(transfer))
+    comparison = transfer.comparison
+    if comparison.missing:
+        console.print(f"Not in the data: {', '.join(comparison.missing)}.", soft_wrap=True)
+    for reason, count in transfer.skipped.items():
+        console.print(f"Rows left out: {count} ({reason}).")
+    trained = [stage for stage in transfer.stages if stage["state"] != "reused"]
+    made = ", ".join(f"{stage['name']} ({stage['seconds']:.0f} s)" for stage in trained)
+    notes.print(f"Trained or evaluated now: {made or 'nothing, all was in the store'}.", soft_wrap=True)
+    console.print(f"Artifact: [bold]{transfer.artifacts[0].id}[/]")
+
+
+def _table(transfer: Transfer) -> Table:
+    comparison = transfer.comparison
+    with_baseline = comparison.mean.baseline is not None
+    several = len(transfer.seeds) > 1
+    seeds = f", mean of {len(transfer.seeds)} seeds" if several else ""
+    what = f"{transfer.composition} → {transfer.target.name} on {transfer.backbone}"
+    table = Table(title=f"{what}, {transfer.split}, zero-shot{seeds}", title_justify="left", title_style="bold")
+    table.add_column("language")
+    table.add_column("rows", justify="right")
+    others = [name for name in next(iter(comparison.languages.values())).scores or {} if name != comparison.metric]
+    table.add_column(TITLES.get(comparison.metric, comparison.metric), justify="right", style="bold")
+    if several:
+        table.add_column("± seeds", justify="right")
+    if with_baseline:
+        for title in ("baseline", "difference", "95 % interval"):
+            table.add_column(title, justify="right")
+    for name in others:
+        table.add_column(TITLES.get(name, name), justify="right", style="dim")
+
+    def cells(label: str, cell: Cell) -> list[str]:
+        row = [label, "" if cell.examples is None else str(cell.examples), f"{cell.score:.1f}"]
+        if several:
+            row.append("" if cell.deviation is None else f"{cell.deviation:.1f}")
+        if with_baseline:
+            row += [_number(cell.baseline), _difference(cell), _interval(cell)]
+        return row + [_number((cell.scores or {}).get(name)) for name in others]
+
+    for label, cell in _rows(transfer):
+        if label.startswith("mean") and not any(row.end_section for row in table.rows):
+            table.add_section()
+        table.add_row(*cells(label, cell))
+    return table
+
+
+def _rows(transfer: Transfer) -> Iterator[tuple[str, Cell]]:
+    from adapterstilts.studies.comparison import language_name
+
+    comparison = transfer.comparison
+    for code, cell in comparison.languages.items():
+        yield f"{language_name(code)} ({code}){', source' if code == SOURCE else ''}", cell
+    yield "mean, all languages", comparison.mean
+    if comparison.mean_without_english is not None:
+        yield "mean without English", comparison.mean_without_english
+    if comparison.transfer_gap is not None:
+        yield "transfer gap", comparison.transfer_gap
+
+
+def _write_csv(transfer: Transfer, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        metric = transfer.comparison.metric
+        writer.writerow(["language", "rows", metric, "deviation", "baseline", "delta", "low", "high"])
+        summary = {
+            "mean": transfer.comparison.mean,
+            "mean_without_english": transfer.comparison.mean_without_english,
+            "transfer_gap": transfer.comparison.transfer_gap,
+        }
+        for name, cell in (*transfer.comparison.languages.items(), *summary.items()):
+            if cell is None:
+                continue
+            value = cell.to_json()
+            low, high = value["interval"] or (None, None)
+            writer.writerow(
+                [name, cell.examples, value["score"], value["deviation"], value["baseline"], value["delta"], low, high]
+            )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _difference(cell: Cell) -> str:
+    if cell.delta is None:
+        return ""
+    colour = ""
+    if cell.interval is not None and (cell.interval[0] > 0 or cell.interval[1] < 0):
+        colour = "green" if cell.delta > 0 else "red"
+    text = f"{cell.delta:+.1f}"
+    return f"[{colour}]{text}[/]" if colour else text
+
+
+def _interval(cell: Cell) -> str:
+    return "" if cell.interval is None else f"{cell.interval[0]:+.1f} … {cell.interval[1]:+.1f}"

@@ -1,0 +1,573 @@
+"""What the adapters library (1.3, on transformers 4.57) gets wrong without a word, and the guard against each.
+
+Where it is cheap, a test first shows the fault in the plain library: when upstream mends it, that line fails and says
+that the guard may go. The rest of a test is about our own code. Numbers are those of the list of faults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from adapters import ADAPTER_CONFIG_MAP, AdapterTrainer, AutoAdapterModel
+from adapters.composition import Average, Fuse, Stack
+from adapters.trainer import AdapterTrainerCallback
+from transformers import TrainingArguments
+
+from adapterstilts.data.collate import Collator
+from adapterstilts.data.rows import load_rows
+from adapterstilts.errors import AdapterStiltsError, ArtifactError, ExpressionError
+from adapterstilts.models.backbone import Backbone, ComposedModel, build, identify, load_backbone, quiet_adapters
+from adapterstilts.models.composition import Composition
+from adapterstilts.models.expression import parse
+from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.formats import FORMATS, Encoded, EncodingSettings, HeadSpec
+from adapterstilts.training.settings import TrainingSettings
+from adapterstilts.training.trainer import StiltsTrainer
+
+HEAD = HeadSpec("classification", 3, ("entailment", "neutral", "contradiction"))
+MakeComposition = Callable[..., Composition]
+
+
+@pytest.fixture(scope="module")
+def still_folder(toy_backbone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny XLM-R without dropout, so that training steps can be compared to the digit."""
+    folder = tmp_path_factory.mktemp("still") / "backbone"
+    shutil.copytree(toy_backbone_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def plain(folder: Path) -> Any:
+    """The model as the library gives it, without the head it adds unasked."""
+    torch.manual_seed(0)
+    model = AutoAdapterModel.from_pretrained(str(folder))
+    model.delete_head("default")
+    return model
+
+
+def encoded(task_name: str, backbone: Backbone, mirror: Path, count: int) -> Encoded:
+    """The first training rows of a task as features."""
+    task = get_task(task_name)
+    rows = load_rows(task, "train", root=mirror, max_examples=count)
+    return FORMATS[task.format].encode(task, rows.table, backbone.tokenizer, EncodingSettings(), training=True)
+
+
+def batch_of(task_name: str, backbone: Backbone, mirror: Path, count: int = 4) -> dict[str, torch.Tensor]:
+    """A batch of training rows of a task."""
+    features = encoded(task_name, backbone, mirror, count).features
+    return Collator.of(backbone.tokenizer)([features[index] for index in range(count)])
+
+
+def trainer_for(
+    composed: ComposedModel,
+    task_name: str,
+    features: Encoded,
+    folder: Path,
+    *,
+    validate: Callable[[], Mapping[str, float]] = lambda: {"accuracy": 0.0},
+    **settings: Any,
+) -> StiltsTrainer:
+    """Our trainer on a few features."""
+    chosen = TrainingSettings(**{"steps": 1, "warmup_ratio": 0.0, "evaluations": 1, **settings})
+    return StiltsTrainer(composed, get_task(task_name), features, validate, chosen, output_dir=str(folder))
+
+
+def library_trainer(model: Any, folder: Path, features: Any = None, collator: Any = None, **arguments: Any) -> Any:
+    """The library's trainer."""
+    options = {"report_to": "none", "disable_tqdm": True, "save_strategy": "no", **arguments}
+    return AdapterTrainer(
+        model=model,
+        args=TrainingArguments(output_dir=str(folder), **options),
+        train_dataset=features,
+        data_collator=collator,
+    )
+
+
+def copies(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {key: tensor.detach().clone() for key, tensor in tensors.items()}
+
+
+def same(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> bool:
+    return set(first) == set(second) and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def part_of(model: Any, marker: str) -> dict[str, torch.Tensor]:
+    """A copy of the weights whose names contain ``marker``."""
+    return copies({key: tensor for key, tensor in model.state_dict().items() if marker in key})
+
+
+def overwrite(model: Any, marker: str, value: float) -> None:
+    """Fill the weights whose names contain ``marker``."""
+    with torch.no_grad():
+        for key, tensor in model.state_dict().items():
+            if marker in key:
+                tensor.fill_(value)
+
+
+def test_pitfall_01_average_divides_twice_and_is_never_built(
+    still_folder: Path, toy_composition: MakeComposition
+) -> None:
+    """Average of N adapters weighs them to a sum of 1 and then divides by N again."""
+    model = plain(still_folder)
+    for name in ("a", "b"):
+        model.add_adapter(name, config="seq_bn")
+    with torch.no_grad():
+        for key, tensor in model.state_dict().items():
+            if ".adapters.b." in key:
+                tensor.copy_(model.state_dict()[key.replace(".adapters.b.", ".adapters.a.")])
+    layer = model.base_model.encoder.layer[0].output
+    hidden = torch.randn(1, 3, 32)
+    with torch.no_grad():
+        alone = layer.compose(Stack("a"), _bottleneck_state(layer, hidden)).hidden_states
+        averaged = layer.compose(Average("a", "b"), _bottleneck_state(layer, hidden)).hidden_states
+    torch.testing.assert_close(averaged, alone / 2)  # of two equal adapters; the mean would be `alone`
+
+    for text in ("avg(a,b)", "average(a,b)", "a|b", "0.5*a+0.5*b"):
+        with pytest.raises(ExpressionError):
+            parse(text)
+    for expression in ("none", "a", "a+b"):
+        composed = build(load_backbone(str(still_folder)), toy_composition(expression, "xnli", HEAD), seed=0)
+        assert set(_blocks(composed.model.active_adapters)) <= {"Stack", "Fuse"}
+
+
+def _bottleneck_state(layer: Any, hidden: torch.Tensor) -> Any:
+    from adapters.methods.bottleneck import BottleneckState
+
+    return BottleneckState(hidden, hidden, hidden, layer.LayerNorm, None, None)
+
+
+def _blocks(block: Any) -> Iterator[str]:
+    if not isinstance(block, str):
+        yield type(block).__name__
+        for child in block.children:
+            yield from _blocks(child)
+
+
+def test_pitfall_02_gradient_accumulation_is_divided(
+    still_folder: Path, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
+) -> None:
+    """The forward's **kwargs make the Trainer believe that the model scales the loss: it does not divide then."""
+    model = plain(still_folder)
+    model.add_adapter("mnli", config="seq_bn")
+    model.add_classification_head("mnli", num_labels=3)
+    model.train_adapter("mnli")
+    assert library_trainer(model, tmp_path).model_accepts_loss_kwargs
+
+    seen = []
+    for batch_size, accumulation in ((8, 1), (2, 4)):
+        backbone = load_backbone(str(still_folder))
+        composed = build(backbone, toy_composition("none", "mnli", HEAD), seed=0)
+        features = encoded("mnli", backbone, toy_mirror, 8)
+        trainer = trainer_for(
+            composed, "mnli", features, tmp_path, batch_size=batch_size, gradient_accumulation=accumulation
+        )
+        assert not trainer.model_accepts_loss_kwargs
+        record = next(item for item in trainer.fit().curve if "loss" in item)
+        seen.append((record["loss"], record["gradient_norm"]))
+    (loss, norm), (accumulated_loss, accumulated_norm) = seen
+    assert accumulated_loss == pytest.approx(loss, abs=2e-4)  # the Trainer rounds the loss to four places
+    assert accumulated_norm == pytest.approx(norm, rel=1e-4)
+
+
+def test_pitfall_03_the_best_state_comes_back_with_its_head(
+    still_folder: Path, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
+) -> None:
+    """The library restores the best adapters, but not a head whose name is not an adapter's."""
+    model = plain(still_folder)
+    model.add_adapter("a", config="seq_bn")
+    model.add_classification_head("head", num_labels=3)
+    model.train_adapter("a")
+    trainer = library_trainer(model, tmp_path)
+    trainer._save(str(tmp_path / "checkpoint-1"))
+    best = part_of(model, ".adapters.a.")
+    trainer.state.best_model_checkpoint = str(tmp_path / "checkpoint-1")
+    overwrite(model, ".adapters.a.", 7.0)
+    overwrite(model, "heads.head", 7.0)
+    trainer._load_best_model()
+    assert same(part_of(model, ".adapters.a."), best)
+    assert all((tensor == 7.0).all() for tensor in part_of(model, "heads.head").values())
+
+    backbone = load_backbone(str(still_folder))
+    composed = build(backbone, toy_composition("squad+hellaswag", "mnli", HEAD), seed=0)
+    states: list[dict[str, torch.Tensor]] = []
+    scores = [0.2, 0.9, 0.5, 0.9]  # the second is the best; an equal one later does not take its place
+
+    def validate() -> dict[str, float]:
+        states.append(composed.trained_state())
+        return {"accuracy": scores[len(states) - 1]}
+
+    features = encoded("mnli", backbone, toy_mirror, 8)
+    trainer = trainer_for(
+        *(composed, "mnli", features, tmp_path),
+        validate=validate,
+        steps=4,
+        evaluations=4,
+        learning_rate=0.01,
+        batch_size=4,
+    )
+    report = trainer.fit()
+    assert (len(states), report.best_step, report.best_scores) == (4, 2, {"accuracy": 0.9})
+    assert same(composed.trained_state(), states[1])
+    head = [key for key in states[1] if key.startswith("heads.mnli.")]
+    assert len(head) == 4
+    assert not any(torch.equal(states[1][key], states[3][key]) for key in head)
+
+
+def test_pitfall_04_a_fusion_is_kept_and_brought_back(
+    toy_backbone_folder: Path, toy_composition: MakeComposition, tmp_path: Path
+) -> None:
+    """The library knows a saved fusion by the comma in its folder's name; one with another name stays as it was."""
+    model = plain(toy_backbone_folder)
+    for name in ("a", "b"):
+        model.add_adapter(name, config="seq_bn")
+    model.add_adapter_fusion(Fuse("a", "b", name="mix"))
+    model.add_classification_head("a", num_labels=3)
+    model.train_adapter_fusion(Fuse("a", "b", name="mix"))
+    trainer = library_trainer(model, tmp_path)
+    trainer._save(str(tmp_path / "checkpoint-1"))
+    overwrite(model, "adapter_fusion_layer.mix", 7.0)
+    trainer._load_from_checkpoint(str(tmp_path / "checkpoint-1"))
+    assert all((tensor == 7.0).all() for tensor in part_of(model, "adapter_fusion_layer.mix").values())
+
+    composed = build(load_backbone(str(toy_backbone_folder)), toy_composition("squad+mnli", "xnli", HEAD), seed=0)
+    assert set(composed.keys["fusion"]) == set(part_of(composed.model, "adapter_fusion_layer"))
+    kept, fusion = composed.trained_state(), copies(composed.state("fusion"))
+    overwrite(composed.model, "adapter_fusion_layer", 7.0)
+    composed.restore(kept)
+    assert same(composed.state("fusion"), fusion)
+
+
+def test_pitfall_05_names_that_begin_alike_are_kept_apart(
+    toy_backbone_folder: Path, toy_composition: MakeComposition, tmp_path: Path
+) -> None:
+    """The library saves and loads every head and fusion whose name begins like the one it was asked for."""
+    model = plain(toy_backbone_folder)
+    for name in ("squad", "squad2"):
+        model.add_adapter(name, config="seq_bn")
+        model.add_qa_head(name)
+    model.save_head(str(tmp_path), "squad")
+    saved = torch.load(tmp_path / "pytorch_model_head.bin", weights_only=True)
+    assert {key.split(".")[1] for key in saved} == {"squad", "squad2"}
+
+    composed = build(load_backbone(str(toy_backbone_folder)), toy_composition("mnli+squad", "squad2", HEAD), seed=0)
+    other = build(load_backbone(str(toy_backbone_folder)), toy_composition("mnli+squad2", "squad", HEAD), seed=0)
+    for model, names in ((composed, ("mnli", "squad", "squad2")), (other, ("mnli", "squad2", "squad"))):
+        for name in names:
+            assert {key.split(".adapters.")[1].split(".")[0] for key in model.keys[f"adapters/{name}"]} == {name}
+        assert {key.split(".")[1] for key in model.keys["head"]} == {names[2]}
+        assert {key.split("adapter_fusion_layer.")[1].split(".")[0] for key in model.keys["fusion"]} == {
+            ",".join(names[:2])
+        }
+    ones = {key: torch.ones_like(tensor) for key, tensor in composed.state("adapters/squad").items()}
+    neighbour = copies(composed.state("adapters/squad2"))
+    composed.load_state("adapters/squad", ones, where="The test")
+    assert same(composed.state("adapters/squad2"), neighbour)
+    assert same(composed.state("adapters/squad"), ones)
+
+
+def test_pitfall_06_the_head_of_the_target_is_active(
+    toy_backbone_folder: Path, toy_composition: MakeComposition, toy_mirror: Path
+) -> None:
+    """With a fusion on top, the library finds no head and leaves the one that was active before."""
+    model = plain(toy_backbone_folder)
+    for name in ("a", "b"):
+        model.add_adapter(name, config="seq_bn")
+        model.add_classification_head(name, num_labels=2)
+    model.add_adapter_fusion(Fuse("a", "b"))
+    model.active_head = "a"
+    model.set_active_adapters(Fuse("a", "b"))
+    assert model.active_head == "a"
+
+    for expression in ("none", "a", "a+b"):
+        backbone = load_backbone(str(toy_backbone_folder))
+        composed = build(backbone, toy_composition(expression, "xnli", HEAD), seed=0)
+        assert composed.model.active_head == "xnli"
+        assert list(composed.model.heads) == ["xnli"]
+        batch = batch_of("mnli", backbone, toy_mirror)
+        del batch["labels"]
+        with torch.no_grad():
+            hidden = composed.model.base_model(**batch)
+            expected = composed.model.heads["xnli"](hidden, return_dict=True).logits
+            torch.testing.assert_close(composed.model(**batch).logits, expected)
+
+
+def test_pitfall_07_missing_weights_are_an_error(
+    toy_backbone_folder: Path, toy_composition: MakeComposition, tmp_path: Path
+) -> None:
+    """The library loads an adapter with weights missing, and says so on a level nobody sees."""
+    model = plain(toy_backbone_folder)
+    model.add_adapter("a", config="seq_bn")
+    model.save_adapter(str(tmp_path), "a")
+    weights = torch.load(tmp_path / "pytorch_adapter.bin", weights_only=True)
+    gone = [key for key in weights if ".layer.1." in key]
+    assert len(gone) == 4
+    torch.save({key: tensor for key, tensor in weights.items() if key not in gone}, tmp_path / "pytorch_adapter.bin")
+    plain(toy_backbone_folder).load_adapter(str(tmp_path))  # no error
+
+    composed = build(load_backbone(str(toy_backbone_folder)), toy_composition("none", "xnli", HEAD), seed=0)
+    tensors = copies(composed.state("adapters/xnli"))
+    for key in [key for key in tensors if ".layer.1." in key]:
+        del tensors[key]
+    with pytest.raises(ArtifactError, match=r"The file lacks 4 keys: .*layer\.1\."):
+        composed.load_state("adapters/xnli", tensors, where="The file")
+
+
+def test_pitfall_08_weights_for_another_backbone_are_refused(
+    toy_backbone_folder: Path, still_folder: Path, tmp_path: Path
+) -> None:
+    """The library loads an adapter that was trained on another backbone, as long as its shapes fit."""
+    other = tmp_path / "other"
+    AutoAdapterModel.from_config(plain(toy_backbone_folder).config).save_pretrained(other)
+    model = plain(toy_backbone_folder)
+    model.add_adapter("a", config="seq_bn")
+    model.save_adapter(str(tmp_path / "adapter"), "a")
+    stranger = AutoAdapterModel.from_pretrained(str(other))
+    assert stranger.load_adapter(str(tmp_path / "adapter")) == "a"  # no error
+
+    here, there = identify(str(toy_backbone_folder)), identify(str(other))
+    with pytest.raises(ArtifactError, match=r"The adapter was made for the backbone '.*other' .*, not for"):
+        here.require_same(dataclasses.asdict(there), what="The adapter")
+    with pytest.raises(ArtifactError):  # same weights, other configuration
+        here.require_same(dataclasses.asdict(identify(str(still_folder))), what="The adapter")
+
+
+def test_pitfall_09_fusion_values_are_not_decayed(
+    toy_backbone_folder: Path, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
+) -> None:
+    """The library means to keep weight decay off the values of a fusion, which start as identity, but does not."""
+    model = plain(toy_backbone_folder)
+    for name in ("a", "b"):
+        model.add_adapter(name, config="seq_bn")
+    model.add_adapter_fusion(Fuse("a", "b"))
+    model.add_classification_head("a", num_labels=3)
+    model.train_adapter_fusion(Fuse("a", "b"))
+    trainer = library_trainer(model, tmp_path, weight_decay=0.1)
+    decayed = {
+        id(item)
+        for group in trainer.create_optimizer().param_groups
+        if group["weight_decay"]
+        for item in group["params"]
+    }
+    values = [item for key, item in model.named_parameters() if key.endswith(".value.weight") and "fusion" in key]
+    assert len(values) == 2
+    assert all(id(value) in decayed for value in values)
+
+    backbone = load_backbone(str(toy_backbone_folder))
+    composed = build(backbone, toy_composition("squad+hellaswag", "mnli", HEAD), seed=0)
+    trainer = trainer_for(composed, "mnli", encoded("mnli", backbone, toy_mirror, 4), tmp_path, weight_decay=0.1)
+    decays = {
+        id(item): group["weight_decay"] for group in trainer.create_optimizer().param_groups for item in group["params"]
+    }
+    told = {key: decays.get(id(item)) for key, item in composed.model.named_parameters()}
+    trained = {key for key, item in composed.model.named_parameters() if item.requires_grad}
+    assert {key for key, decay in told.items() if decay is not None} == trained
+    undecayed = {key for key in trained if key.endswith(".bias") or ("fusion" in key and ".value." in key)}
+    assert {key for key in trained if told[key] == 0.0} == undecayed
+    assert {told[key] for key in trained - undecayed} == {0.1}
+
+
+def test_pitfall_10_fusion_dropout_can_be_zero(toy_backbone_folder: Path, toy_composition: MakeComposition) -> None:
+    """The library takes a fusion dropout of 0.0 for none given, and uses the backbone's."""
+    model = plain(toy_backbone_folder)
+    for name in ("a", "b"):
+        model.add_adapter(name, config="seq_bn")
+    model.add_adapter_fusion(Fuse("a", "b"), config=ADAPTER_FUSION | {"dropout_prob": 0.0})
+    assert _fusion_dropouts(model) == [0.1, 0.1]
+
+    for asked, expected in ((None, 0.1), (0.0, 0.0), (0.35, 0.35)):
+        composed = build(
+            load_backbone(str(toy_backbone_folder)), toy_composition("a+b", "xnli", HEAD), seed=0, fusion_dropout=asked
+        )
+        assert _fusion_dropouts(composed.model) == [expected, expected]
+
+
+ADAPTER_FUSION = {
+    **{"key": True, "query": True, "value": True, "query_before_ln": False, "regularization": True},
+    **{"residual_before": False, "temperature": False, "value_before_softmax": True, "value_initialized": 1.0},
+}
+
+
+def _fusion_dropouts(model: Any) -> list[float]:
+    return [module.dropout.p for module in model.modules() if type(module).__name__ == "BertFusion"]
+
+
+def test_pitfall_11_the_fusion_regulariser_is_part_of_the_loss(
+    still_folder: Path, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
+) -> None:
+    """The library adds the regulariser's gradient after zero_grad: it lands in the next step, unscaled and unlogged."""
+    model = plain(still_folder)
+    for name in ("a", "b"):
+        model.add_adapter(name, config="seq_bn")
+    model.add_adapter_fusion(Fuse("a", "b"))
+    model.add_classification_head("a", num_labels=3)
+    model.train_adapter_fusion(Fuse("a", "b"))
+    trainer = library_trainer(model, tmp_path)
+    trainer.callback_handler.on_step_end(trainer.args, trainer.state, trainer.control)
+    values = [item for key, item in model.named_parameters() if key.endswith(".value.weight") and "fusion" in key]
+    assert all(value.grad is not None for value in values)  # gradients without a loss
+
+    backbone = load_backbone(str(still_folder))
+    composed = build(backbone, toy_composition("squad+hellaswag", "mnli", HEAD), seed=0)
+    trainer = trainer_for(composed, "mnli", encoded("mnli", backbone, toy_mirror, 4), tmp_path)
+    assert not any(isinstance(item, AdapterTrainerCallback) for item in trainer.callback_handler.callbacks)
+    values = {
+        key: item
+        for key, item in composed.model.named_parameters()
+        if key.endswith(".value.weight") and "fusion" in key
+    }
+    with torch.no_grad():
+        for value in values.values():
+            value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(0)) * 0.1)
+    batch = batch_of("mnli", backbone, toy_mirror)
+    head_loss = composed.model(**batch).loss
+    penalty = sum(0.01 * (torch.eye(32) - value).pow(2).sum() for value in values.values())
+    assert penalty > 0.1
+    loss = trainer.compute_loss(composed.model, dict(batch))
+    torch.testing.assert_close(loss, head_loss + penalty)
+    expected = torch.autograd.grad(head_loss + penalty, list(values.values()))
+    torch.testing.assert_close(torch.autograd.grad(loss, list(values.values())), expected)
+
+
+def test_pitfall_12_label_columns_have_a_fixed_order(
+    toy_backbone: Backbone, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
+) -> None:
+    """The library takes the names of label columns from a set: start and end may change places between processes."""
+    head = FORMATS["span"].head(get_task("squad"))
+    composed = build(toy_backbone, toy_composition("none", "squad", head), seed=0)
+    trainer = trainer_for(composed, "squad", encoded("squad", toy_backbone, toy_mirror, 4), tmp_path)
+    assert trainer.label_names == ["start_positions", "end_positions"]
+    assert {name: list(FORMATS[name].label_names) for name in FORMATS if name != "span"} == {
+        "classification": ["labels"],
+        "multiple_choice": ["labels"],
+        "tagging": ["labels"],
+    }
+
+
+def test_pitfall_13_the_untrained_pooler_is_not_used(
+    toy_backbone_folder: Path, toy_composition: MakeComposition, toy_mirror: Path
+) -> None:
+    """XLM-R comes without a pooler; the library makes one with random weights and never trains it."""
+    for task_name in ("mnli", "hellaswag"):
+        backbone = load_backbone(str(toy_backbone_folder))
+        task = get_task(task_name)
+        composed = build(backbone, toy_composition("none", task_name, FORMATS[task.format].head(task)), seed=0)
+        batch = batch_of(task_name, backbone, toy_mirror)
+        composed.model.eval()
+        with torch.no_grad():
+            before = composed.model(**batch).logits
+            assert len(part_of(composed.model, "pooler")) == 2
+            overwrite(composed.model, "pooler", float("nan"))
+            assert torch.equal(composed.model(**batch).logits, before)
+
+
+def test_pitfall_14_prompt_tuning_is_refused_where_positions_matter(
+    toy_backbone_folder: Path, toy_composition: MakeComposition
+) -> None:
+    """With prompt tuning, the library's logits are longer than the input, by the prompt put before it."""
+    model = plain(toy_backbone_folder)
+    model.add_adapter("squad", config="prompt_tuning")
+    model.add_qa_head("squad")
+    model.add_tagging_head("panx", num_labels=7)
+    model.set_active_adapters("squad")
+    ids = torch.full((1, 10), 5)
+    for head, name in (("squad", "start_logits"), ("panx", "logits")):
+        model.active_head = head
+        assert model(input_ids=ids)[name].shape[1] == 20
+
+    for task_name in ("squad", "panx"):
+        head = FORMATS[get_task(task_name).format].head(get_task(task_name))
+        with pytest.raises(ExpressionError, match="prompt tuning"):
+            toy_composition("none", task_name, head, adapter="prompt_tuning", reduction_factor=None)
+
+
+def test_pitfall_27_reft_is_refused_for_multiple_choice(
+    toy_backbone_folder: Path, toy_composition: MakeComposition
+) -> None:
+    """The library's ReFT sees the mask of all choices in one, and fails at the first step with a bare RuntimeError."""
+    model = plain(toy_backbone_folder)
+    model.add_adapter("hellaswag", config="loreft")
+    model.add_multiple_choice_head("hellaswag", num_choices=4)
+    model.set_active_adapters("hellaswag")
+    ids = torch.full((2, 4, 10), 5)
+    with pytest.raises(RuntimeError, match="must match the size"):
+        model(input_ids=ids, attention_mask=torch.ones_like(ids))
+
+    head = FORMATS["multiple_choice"].head(get_task("hellaswag"))
+    with pytest.raises(AdapterStiltsError):
+        build(
+            load_backbone(str(toy_backbone_folder)),
+            toy_composition("none", "hellaswag", head, adapter="loreft", reduction_factor=None),
+            seed=0,
+        )
+
+
+def test_pitfall_35_no_masked_language_model_head_is_left(toy_backbone_folder: Path) -> None:
+    """The library adds a trainable head with the vocabulary's embedding, and stores it in every checkpoint."""
+    model = AutoAdapterModel.from_pretrained(str(toy_backbone_folder))
+    words = model.config.vocab_size
+    large = [key for key, tensor in model.state_dict().items() if words in tensor.shape]
+    assert list(model.heads) == ["default"]
+    assert "heads.default.3.weight" in large
+
+    backbone = load_backbone(str(toy_backbone_folder))
+    assert list(backbone.model.heads) == []
+    state = backbone.model.state_dict()
+    assert len({tensor.data_ptr() for tensor in state.values() if words in tensor.shape}) == 1  # the embedding
+    assert not any(key.startswith("heads.") for key in state)
+
+
+def test_pitfall_38_no_warning_comes_when_all_is_right(
+    toy_backbone_folder: Path, toy_composition: MakeComposition
+) -> None:
+    """The library warns that no adapter is activated each time that one is being activated."""
+    heard: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    sources = [logging.getLogger(name) for name in ("adapters.model_mixin", "adapters.heads.model_mixin")]
+    kept = {source.name: source.filters[:] for source in sources}
+    listener = Listener(logging.WARNING)
+    for source in sources:
+        source.addHandler(listener)
+    try:
+        for source in sources:
+            source.filters.clear()
+        model = plain(toy_backbone_folder)
+        model.add_adapter("a", config="seq_bn")
+        model.set_active_adapters("a")
+        assert any("none are activated" in message for message in heard)
+
+        heard.clear()
+        quiet_adapters()
+        quiet_adapters()  # a second time changes nothing
+        assert [len(source.filters) for source in sources] == [1, 1]
+        build(load_backbone(str(toy_backbone_folder)), toy_composition("mnli+squad", "xnli", HEAD), seed=0)
+        assert heard == []
+        sources[0].warning("Something else.")
+        assert heard == ["Something else."]
+    finally:
+        for source in sources:
+            source.removeHandler(listener)
+            source.filters[:] = kept[source.name]
+
+
+def test_the_library_has_no_new_kinds_of_adapters() -> None:
+    """Each kind was tried in a stack and in a fusion (test_backbone.py); a new one has to be tried, too."""
+    assert set(ADAPTER_CONFIG_MAP) == {
+        *("pfeiffer", "houlsby", "parallel", "scaled_parallel", "pfeiffer+inv", "houlsby+inv"),
+        *("seq_bn", "double_seq_bn", "par_bn", "scaled_par_bn", "seq_bn_inv", "double_seq_bn_inv"),
+        *("compacter++", "compacter", "prefix_tuning", "prefix_tuning_flat", "prompt_tuning"),
+        *("mtl_lora", "lora", "ia3", "vera", "dora", "dvora", "loreft", "noreft", "direft", "mam", "unipelt"),
+    }

@@ -1,0 +1,181 @@
+"""The catalogue: every task says all it must, names and languages are told apart, wrong ones get the nearest right one."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from adapterstilts.errors import SettingsError, UnknownNameError
+from adapterstilts.evaluation.metrics import METRICS
+from adapterstilts.models.expression import Single, parse
+from adapterstilts.tasks.catalogue import TASKS, get_task
+from adapterstilts.tasks.formats import FORMATS
+from adapterstilts.tasks.languages import LANGUAGES, get_language, parse_languages
+from adapterstilts.tasks.spec import FORMAT_FIELDS, TaskSpec
+
+INTERMEDIATE = ("mnli", "squad", "hellaswag")
+TARGETS = ("xnli", "panx", "udpos", "xquad", "tydiqa")
+
+every_task = pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+
+
+def test_the_tasks() -> None:
+    assert tuple(TASKS) == INTERMEDIATE + TARGETS
+    assert {name: task.kind for name, task in TASKS.items()} == {
+        **dict.fromkeys(INTERMEDIATE, "intermediate"),
+        **dict.fromkeys(TARGETS, "target"),
+    }
+    assert all(get_task(name) is task and task.name == name for name, task in TASKS.items())
+
+
+@every_task
+def test_a_task_is_complete(task: TaskSpec) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", task.name)
+    assert parse(task.name) == Single(task.name)
+    assert task.format in FORMATS
+    assert task.metric in METRICS
+    assert task.title
+    assert task.license
+    assert re.search(r"\d{4}\. .*https://\S+$", task.citation), "authors, year, title, address"
+    assert set(task.languages) <= set(LANGUAGES)
+    assert len(set(task.languages)) == len(task.languages)
+    assert "en" in task.languages
+    assert {"train", "validation"} <= set(task.sources)
+    assert ("test" in task.sources) == (task.kind == "target")
+    assert task.evaluation_split == ("test" if task.kind == "target" else "validation")
+    if task.format in ("classification", "tagging"):
+        assert len(set(task.labels)) == len(task.labels) > 1
+    if task.format == "multiple_choice":
+        assert task.choices == len(task.labels) > 1
+
+
+@every_task
+def test_the_sources_of_a_task_are_complete(task: TaskSpec) -> None:
+    for split, source in task.sources.items():
+        assert re.fullmatch(r"[0-9a-f]{40}", source.revision or ""), split
+        assert set(source.columns) - {"id"} == set(FORMAT_FIELDS[task.format])
+        assert set(source.label_aliases.values()) <= set(task.labels)
+        assert ("{language}" in source.config) == (source.language_from == "config")
+        assert set(source.language_names) <= set(LANGUAGES)
+        assert len(set(source.language_names.values())) == len(source.language_names)
+        assert 0 <= source.part[0] < source.part[1] <= 1
+        for language in task.languages_of(split):
+            assert "{" not in source.config_for(language)
+    assert task.languages_of("train") == ("en",)
+    assert task.languages_of(task.evaluation_split) == (task.languages if task.kind == "target" else ("en",))
+    with pytest.raises(SettingsError, match=f"Task '{task.name}' has no split 'dev'; it has train, validation"):
+        task.source("dev")
+
+
+def test_checkpoints_are_not_chosen_on_rows_that_are_scored() -> None:
+    for task in TASKS.values():
+        if task.kind == "target":
+            test = task.sources["test"]
+            for split in ("train", "validation"):
+                other = task.sources[split]  # type: ignore[index]
+                assert (other.dataset, other.config, other.split) != (test.dataset, test.config, test.split)
+    parts = {split: source.part for split, source in TASKS["tydiqa"].sources.items()}
+    assert parts["validation"][1] == parts["train"][0]
+
+
+@pytest.mark.parametrize("task", [TASKS[name] for name in TARGETS if TASKS[name].trains_on], ids=lambda task: task.name)
+def test_a_task_that_trains_on_another_reads_its_rows(task: TaskSpec) -> None:
+    other = TASKS[task.trains_on or ""]
+    assert task.sources["train"] == other.sources["train"]
+    assert (task.format, task.labels) == (other.format, other.labels)
+
+
+def test_label_orders_are_those_of_the_data_sets() -> None:
+    assert TASKS["mnli"].labels == TASKS["xnli"].labels == ("entailment", "neutral", "contradiction")
+    assert TASKS["panx"].labels == ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC")
+    assert TASKS["udpos"].labels[:5] == ("ADJ", "ADP", "ADV", "AUX", "CCONJ")
+    assert (len(TASKS["udpos"].labels), TASKS["udpos"].labels[-2:]) == (17, ("VERB", "X"))
+    assert TASKS["hellaswag"].labels == ("0", "1", "2", "3")
+
+
+def test_the_languages_of_xtreme() -> None:
+    assert {name: len(TASKS[name].languages) for name in TARGETS} == {
+        "xnli": 15,
+        "panx": 40,
+        "udpos": 33,
+        "xquad": 11,
+        "tydiqa": 9,
+    }
+    assert TASKS["udpos"].sources["test"].config_for("de") == "udpos.German"
+    assert TASKS["panx"].sources["test"].config_for("de") == "PAN-X.de"
+    assert TASKS["xquad"].sources["test"].config_for("zh") == "XQuAD.zh"
+    assert TASKS["xnli"].sources["test"].config_for("sw") == "XNLI"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("mlni", None, "There is no task 'mlni'. Did you mean 'mnli'?"),
+        ("MNLI", None, "There is no task 'MNLI'. Did you mean 'mnli'?"),
+        ("pan-x", "target", "There is no target task 'pan-x'. Did you mean 'panx'?"),
+        ("tatoeba", None, "Known: hellaswag, mnli, panx, squad, tydiqa, udpos, xnli, xquad."),
+        ("squad", "target", "'squad' is an intermediate task; target tasks are: xnli, panx, udpos, xquad, tydiqa."),
+        ("xnli", "intermediate", "'xnli' is a target task; intermediate tasks are: mnli, squad, hellaswag."),
+    ],
+)
+def test_a_wrong_task_name(name: str, kind: str | None, says: str) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape(says)):
+        get_task(name, kind)  # type: ignore[arg-type]
+
+
+def test_languages_know_their_names() -> None:
+    assert len(LANGUAGES) == 40
+    german = get_language("de")
+    assert (german.code, german.name, german.family, german.script) == (
+        "de",
+        "German",
+        "Indo-European:Germanic",
+        "Latin",
+    )
+    assert get_language("my").script == "Myanmar"
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("German", "There is no language code 'German'. Known: de. The code of German is de."),
+        ("swahili", "The code of Swahili is sw."),
+        ("dee", "There is no language code 'dee'. Did you mean 'de'?"),
+        ("qqq", "There is no language code 'qqq'. Known: af, ar,"),
+    ],
+)
+def test_a_wrong_language_code(code: str, says: str) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape(says)):
+        get_language(code)
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("all", ("de", "en", "sw")),
+        (" all ", ("de", "en", "sw")),
+        ("sw,de", ("sw", "de")),
+        (" sw , de ,", ("sw", "de")),
+        ("de,de,en", ("de", "en")),
+    ],
+)
+def test_a_list_of_languages(text: str, codes: tuple[str, ...]) -> None:
+    assert parse_languages(text, ("de", "en", "sw"), what="'xnli'") == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "There is no language code ''"),
+        (" , ", "Give 'all' or codes such as 'de,sw'."),
+        ("de,xx", "There is no language code 'xx'."),
+        ("de,fr", "There is no language of 'xnli' 'fr'. "),
+        ("de,fr", "'xnli' has: de, en, sw."),
+        ("de,German", "The code of German is de."),
+        ("all,de", "There is no language code 'all'."),
+    ],
+)
+def test_a_wrong_list_of_languages(text: str, says: str) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape(says)):
+        parse_languages(text, ("de", "en", "sw"), what="'xnli'")

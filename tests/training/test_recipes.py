@@ -1,0 +1,92 @@
+"""Every recipe of the zoo can be read, is for a task of the catalogue, and none is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import re
+from pathlib import Path
+import pytest
+import yaml
+
+from adapterstilts.errors import SettingsError, UnknownNameError
+from adapterstilts.tasks.catalogue import TASKS, get_task
+from adapterstilts.training import recipes
+from adapterstilts.training.recipes import recipe_settings
+from adapterstilts.training.settings import TrainingSettings
+
+FOLDER = Path(str(importlib.resources.files("adapterstilts.zoo") / "recipes"))
+FILES = sorted(FOLDER.glob("*"))
+
+
+@pytest.fixture
+def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty folder in the place of the zoo's recipes."""
+    (tmp_path / "recipes").mkdir()
+
+    monkeypatch.setattr(recipes.importlib.resources, "files", lambda package: tmp_path)
+    return tmp_path / "recipes"
+
+
+def test_each_task_has_a_recipe_and_each_recipe_a_task() -> None:
+    assert {path.name for path in FILES} == {f"{name}.yaml" for name in TASKS}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_recipe_says_what_its_task_is_trained_with(path: Path) -> None:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert content["task"] == path.stem
+    assert set(content) == {"task", "settings"}
+    settings = recipe_settings(get_task(path.stem))
+    told = {name: float(value) if name == "learning_rate" else value for name, value in content["settings"].items()}
+    assert {name: getattr(settings, name) for name in told} == told
+    untold = [field for field in dataclasses.fields(settings) if field.name not in told]
+    assert all(getattr(settings, field.name) == field.default for field in untold)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_recipe_gives_its_source(path: Path) -> None:
+    """A number in a recipe comes with where it is from: a paper with its year, or scripts by name."""
+    comments = " ".join(line[1:] for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
+    assert re.search(r"\b(19|20)\d\d\b|scripts", comments), comments
+
+
+def test_numbers_of_a_recipe_are_numbers(zoo: Path) -> None:
+    """YAML 1.1 reads 1e-4, without a point, as text."""
+    (zoo / "mnli.yaml").write_text("task: mnli\nsettings:\n  learning_rate: 1e-4\n  adapter: double_seq_bn\n")
+    settings = recipe_settings(get_task("mnli"))
+    assert settings.learning_rate == 1e-4
+    assert settings.adapter == "double_seq_bn"
+
+
+def test_the_users_settings_win_over_the_recipes() -> None:
+    plain = recipe_settings(get_task("tydiqa"))
+    changed = recipe_settings(get_task("tydiqa"), {"epochs": 1.5, "batch_size": None, "seed": 7})
+    assert changed == dataclasses.replace(plain, epochs=1.5, seed=7)
+    assert plain.batch_size != TrainingSettings().batch_size, "the recipe's own is kept, not the default"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("- a\n- list\n", "has no settings"),
+        ("task: mnli\n", "has no settings"),
+        ("task: mnli\nsettings: 3\n", "has no settings"),
+        ("task: mnli\nsettings:\n  epochs: 0\n", "--epochs"),
+    ],
+)
+def test_a_wrong_recipe_is_told(text: str, says: str, zoo: Path) -> None:
+    (zoo / "mnli.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=says):
+        recipe_settings(get_task("mnli"))
+
+
+def test_a_missing_recipe_is_named_with_its_file(zoo: Path) -> None:
+    with pytest.raises(SettingsError, match=re.escape("adapters_zoo/recipes/mnli.yaml")):
+        recipe_settings(get_task("mnli"))
+
+
+def test_a_setting_of_a_recipe_that_does_not_exist(zoo: Path) -> None:
+    (zoo / "mnli.yaml").write_text("task: mnli\nsettings:\n  batchsize: 8\n")
+    with pytest.raises(UnknownNameError, match="'batchsize'.*'batch_size'"):
+        recipe_settings(get_task("mnli"))
