@@ -36,7 +36,8 @@ format: $(STAMP)  ## let ruff mend and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP)  ## run the benchmarks
+bench: $(STAMP)  ## run the benchmarks (one of them needs ADAPTERSTILTS_DATA_ROOT)
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/hand_written.py
 
 wheel: $(STAMP)  ## build the wheel into dist/

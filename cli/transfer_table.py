@@ -42,6 +42,7 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None) -> N
         print_json(transfer.to_json())
         return
     console = result_console()
+    console.print(f"[bold]{_title(transfer)}[/]", soft_wrap=True)
     console.print(_table(transfer))
     comparison = transfer.comparison
     if comparison.missing:
@@ -54,13 +55,18 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None) -> N
     console.print(f"Artifact: [bold]{transfer.artifacts[0].id}[/]")
 
 
+def _title(transfer: Transfer) -> str:
+    zero_shot = transfer.target.kind == "target"
+    what = f"{transfer.composition} → {transfer.target.name}" if zero_shot else transfer.target.name
+    seeds = f", mean of {len(transfer.seeds)} seeds" if len(transfer.seeds) > 1 else ""
+    return f"{what} on {transfer.backbone}, {transfer.split} split{', zero-shot' if zero_shot else ''}{seeds}"
+
+
 def _table(transfer: Transfer) -> Table:
     comparison = transfer.comparison
     with_baseline = comparison.mean.baseline is not None
     several = len(transfer.seeds) > 1
-    seeds = f", mean of {len(transfer.seeds)} seeds" if several else ""
-    what = f"{transfer.composition} → {transfer.target.name} on {transfer.backbone}"
-    table = Table(title=f"{what}, {transfer.split}, zero-shot{seeds}", title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("language")
     table.add_column("rows", justify="right")
     others = [name for name in next(iter(comparison.languages.values())).scores or {} if name != comparison.metric]
@@ -94,6 +100,8 @@ def _rows(transfer: Transfer) -> Iterator[tuple[str, Cell]]:
     comparison = transfer.comparison
     for code, cell in comparison.languages.items():
         yield f"{language_name(code)} ({code}){', source' if code == SOURCE else ''}", cell
+    if len(comparison.languages) == 1:
+        return
     yield "mean, all languages", comparison.mean
     if comparison.mean_without_english is not None:
         yield "mean without English", comparison.mean_without_english

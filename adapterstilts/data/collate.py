@@ -35,29 +35,23 @@ class Collator:
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """Return ``input_ids``, ``attention_mask`` and labels.
 
-        Shapes: (batch, length), or (batch, choices, length) where a feature holds one list of ids a choice.
+        Shapes: (batch, length); (batch × choices, length) where a feature holds one list of ids a choice. Heads of
+        multiple choice fold the logits themselves, and several adapter types go wrong on inputs of three dimensions.
         """
         import torch
 
-        choices = len(features[0]["input_ids"]) if isinstance(features[0]["input_ids"][0], list) else 0
-        flat = [ids for feature in features for ids in (feature["input_ids"] if choices else [feature["input_ids"]])]
+        flat = _flat(features, "input_ids")
         length = max(map(len, flat))
 
         def padded(sequences: list[list[int]], fill: int) -> Tensor:
-            rows = torch.tensor([[*row, *[fill] * (length - len(row))] for row in sequences], dtype=torch.long)
-            return rows.view(len(features), choices, length) if choices else rows
+            return torch.tensor([[*row, *[fill] * (length - len(row))] for row in sequences], dtype=torch.long)
 
         batch = {
             "input_ids": padded(flat, self.pad_token_id),
             "attention_mask": padded([[1] * len(ids) for ids in flat], 0),
         }
         if "token_type_ids" in features[0]:
-            types = [
-                ids
-                for feature in features
-                for ids in (feature["token_type_ids"] if choices else [feature["token_type_ids"]])
-            ]
-            batch["token_type_ids"] = padded(types, self.pad_token_type_id)
+            batch["token_type_ids"] = padded(_flat(features, "token_type_ids"), self.pad_token_type_id)
         if "labels" in features[0]:
             labels = [feature["labels"] for feature in features]
             if isinstance(labels[0], list):
@@ -68,6 +62,12 @@ class Collator:
             if name in features[0]:
                 batch[name] = torch.tensor([feature[name] for feature in features], dtype=torch.long)
         return batch
+
+
+def _flat(features: Sequence[dict[str, Any]], name: str) -> list[list[int]]:
+    """Return the sequences of a column, those of the choices of one feature after each other."""
+    columns = [feature[name] for feature in features]
+    return [ids for choices in columns for ids in choices] if isinstance(columns[0][0], list) else columns
 
 
 def feature_length(feature: dict[str, Any]) -> int:

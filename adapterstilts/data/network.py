@@ -7,12 +7,14 @@ import logging
 import os
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-PROBE_SECONDS = 3.0
+PROBE_SECONDS = 2.5
 
 
 def hub_endpoint() -> str:
@@ -26,24 +28,38 @@ def offline_requested() -> bool:
 
 
 @functools.lru_cache(maxsize=8)
-def _answers(endpoint: str) -> bool:
-    """Tell whether ``endpoint`` answers HTTP at all within ``PROBE_SECONDS``; any status counts."""
+def _probe(endpoint: str) -> tuple[threading.Thread, threading.Event, float]:
+    """Start asking ``endpoint`` whether it is there; a refusal of its own counts, a gateway's does not."""
     answered = threading.Event()
 
-    def probe() -> None:
+    def ask() -> None:
         request = urllib.request.Request(endpoint, method="HEAD", headers={"User-Agent": "adapterstilts"})
         try:
             with urllib.request.urlopen(request, timeout=PROBE_SECONDS):
                 answered.set()
-        except urllib.error.HTTPError:
-            answered.set()
+        except urllib.error.HTTPError as error:
+            if error.code in (401, 404, 405, 429):
+                answered.set()
         except (OSError, ValueError) as error:
             logger.debug("The Hub at %s does not answer: %s", endpoint, error)
 
     # In a thread, since a name server that is silent is outside the socket's time limit.
-    thread = threading.Thread(target=probe, daemon=True)
+    thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(PROBE_SECONDS)
+    return thread, answered, time.monotonic()
+
+
+def begin_probe() -> None:
+    """Start asking for the Hub, so that the answer is there once slow imports are done."""
+    if not offline_requested():
+        _probe(hub_endpoint())
+
+
+@functools.lru_cache(maxsize=8)
+def _answers(endpoint: str) -> bool:
+    """Tell whether ``endpoint`` answered within ``PROBE_SECONDS`` of being asked."""
+    thread, answered, started = _probe(endpoint)
+    thread.join(max(0.0, PROBE_SECONDS - (time.monotonic() - started)))
     return answered.is_set()
 
 
@@ -58,6 +74,24 @@ def hub_reachable() -> bool:
         return True
     _go_offline()
     return False
+
+
+def model_cached(name: str) -> bool:
+    """Tell whether the Hub's cache has something of a model, without importing the Hub's client."""
+    cache = Path(os.environ.get("HF_HUB_CACHE") or _hf_home() / "hub")
+    return (cache / f"models--{name.replace('/', '--')}").is_dir()
+
+
+def dataset_cached(name: str) -> bool:
+    """Tell whether the cache of datasets has something of a data set, without importing datasets."""
+    cache = Path(os.environ.get("HF_DATASETS_CACHE") or _hf_home() / "datasets")
+    wanted = name.replace("/", "___").casefold()
+    return cache.is_dir() and any(folder.name.casefold() == wanted for folder in cache.iterdir())
+
+
+def _hf_home() -> Path:
+    default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface"
+    return Path(os.environ.get("HF_HOME") or default).expanduser()
 
 
 def _go_offline() -> None:

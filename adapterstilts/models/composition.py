@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.expression import Expression, Fusion, Nothing, parse
-from adapterstilts.tasks.formats.base import HeadSpec
+from adapterstilts.tasks.formats.base import HeadKind, HeadSpec
+
+HEAD_KINDS = get_args(HeadKind)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,22 @@ class Composition:
             ArtifactError: a field is missing or of the wrong kind.
         """
         try:
-            head = HeadSpec(value["head"]["kind"], value["head"]["outputs"], tuple(value["head"]["labels"]))
-            return cls(parse(value["expression"]), value["top"], head, value["adapters"], value["fusion"])
+            head, adapters, fusion = value["head"], value["adapters"], value["fusion"]
+            kinds = (
+                ("head.kind", head["kind"] in HEAD_KINDS),
+                ("head.outputs", type(head["outputs"]) is int and head["outputs"] > 0),
+                ("head.labels", _is_list_of_texts(head["labels"])),
+                ("top", isinstance(value["top"], str)),
+                ("adapters", isinstance(adapters, dict) and all(isinstance(item, dict) for item in adapters.values())),
+                ("fusion", fusion is None or isinstance(fusion, dict)),
+            )
+            if wrong := [name for name, fits in kinds if not fits]:
+                raise ArtifactError(f"composition.json cannot be read: {', '.join(wrong)} is not of the right kind.")
+            spec = HeadSpec(head["kind"], head["outputs"], tuple(head["labels"]))
+            return cls(parse(value["expression"]), value["top"], spec, adapters, fusion)
         except (KeyError, TypeError, AttributeError, ExpressionError) as error:
             raise ArtifactError(f"composition.json cannot be read: {error!r}.") from error
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -51,8 +51,12 @@ def fusion_config_json() -> dict[str, Any]:
     return plain
 
 
-def check_fusible(configs: Mapping[str, Mapping[str, Any]]) -> None:
+def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, Any]) -> None:
     """Refuse what the adapters library cannot fuse, before anything is trained.
+
+    Args:
+        configs: of the adapters to be fused, by name.
+        top: of the adapter that is stacked on the fusion.
 
     Raises:
         ExpressionError: an adapter is not a bottleneck, or they sit at different places; names both.
@@ -73,6 +77,14 @@ def check_fusible(configs: Mapping[str, Mapping[str, Any]]) -> None:
             raise ExpressionError(
                 f"'{first}' and '{name}' cannot be fused: their adapters sit at different places of the layers. "
                 "Train both with the same --adapter."
+            )
+    fused = configs[first]
+    for key, place in (("mh_adapter", "attention"), ("output_adapter", "feed-forward")):
+        if top.get(key) and not fused.get(key):
+            raise ExpressionError(
+                f"The target adapter sits after the {place} block of each layer, where the fused adapters "
+                f"({', '.join(configs)}) do not; the adapters library cannot stack it on their fusion. Choose "
+                "--adapter seq_bn for the target, or train the intermediate ones with the target's --adapter."
             )
 
 

@@ -63,7 +63,7 @@ def parse(text: str) -> Expression:
     Raises:
         ExpressionError: shows the text with a mark under the place that is wrong.
     """
-    names: list[str] = []
+    names: dict[str, int] = {}
     position = 0
     expected = "a task name"
     while True:
@@ -74,7 +74,7 @@ def parse(text: str) -> Expression:
         name = match.group()
         if name in names:
             raise _error(text, position, f"'{name}' stands here a second time, which has no effect")
-        names.append(name)
+        names[name] = position
         position = _skip_spaces(text, match.end())
         if position == len(text):
             break
@@ -84,9 +84,9 @@ def parse(text: str) -> Expression:
         expected = "a task name after '+'"
     if "none" in names:
         if len(names) > 1:
-            raise _error(text, text.index("none"), "'none' means no intermediate task and cannot be joined to others")
+            raise _error(text, names["none"], "'none' means no intermediate task and cannot be joined to others")
         return Nothing()
-    return Single(names[0]) if len(names) == 1 else Fusion(tuple(names))
+    return Single(next(iter(names))) if len(names) == 1 else Fusion(tuple(names))
 
 
 def _skip_spaces(text: str, position: int) -> int:

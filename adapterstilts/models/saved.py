@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from adapterstilts.errors import ArtifactError
-from adapterstilts.models.backbone import Backbone, BackboneIdentity, ComposedModel, build, load_backbone
+from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition
+from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.store.artifacts import Artifact, write_json
 from adapterstilts.store.weights import load_weights, save_weights
 from adapterstilts.tasks.spec import TaskSpec

@@ -106,7 +106,9 @@ class Store:
         return None
 
     def get(self, name: str) -> Artifact:
-        """Return the artifact with this id, or the only one whose id starts or ends with ``name``; a path works too.
+        """Return an artifact by its id, its name (the id without the digits), a part of the id, or its path.
+
+        A part is the beginning of the id, or its digits.
 
         Raises:
             ArtifactError: none or several fit, or its manifest cannot be read; names what is there.
@@ -117,7 +119,10 @@ class Store:
         folders = {path.name: path for path in self._folders("*")}
         if name in folders:
             return read_artifact(folders[name])
-        fits = [folder_id for folder_id in folders if folder_id.startswith(name) or folder_id.endswith(f"-{name}")]
+        fits = [folder_id for folder_id in folders if folder_id[: -ID_DIGITS - 1] == name]
+        fits = fits or [
+            folder_id for folder_id in folders if folder_id.startswith(name) or folder_id.endswith(f"-{name}")
+        ]
         if len(fits) == 1:
             return read_artifact(folders[fits[0]])
         if fits:

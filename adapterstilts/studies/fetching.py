@@ -48,8 +48,8 @@ def fetch(
         for split in spec.sources
         for language in _languages(spec.source(split).language_from, spec.languages_of(split), languages, spec.name)
     ]
+    why = "HF_HUB_OFFLINE is set" if offline_requested() else "it does not answer"
     if not hub_reachable():
-        why = "HF_HUB_OFFLINE is set" if offline_requested() else "it does not answer"
         raise DataUnavailableError(
             f"The Hub ({hub_endpoint()}) cannot be reached: {why}. `fetch` needs the network; on a machine without "
             "one, give the other commands --data-root DIR with a mirror of the Hub."

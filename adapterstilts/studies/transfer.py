@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from adapterstilts.data.sources import check_access
 from adapterstilts.data.sources import data_root as find_data_root
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
 from adapterstilts.fingerprints import fingerprint
-from adapterstilts.models.backbone import DEFAULT_BACKBONE, BackboneIdentity, identify
+from adapterstilts.models.backbone import DEFAULT_BACKBONE, identify
 from adapterstilts.models.expression import Expression, Nothing, parse
+from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
@@ -92,6 +95,7 @@ def train_intermediate(
         AdapterStiltsError: says what is wrong and what to do; nothing is stored then.
     """
     spec = get_task(task, "intermediate")
+    _check_access(spec, find_data_root(data_root))
     stage = TrainingStage(
         spec, recipe_settings(spec, settings), identify(backbone, revision), root=find_data_root(data_root)
     )
@@ -145,6 +149,7 @@ def compose(
     target_settings = recipe_settings(spec, settings)
     request = _request(spec, languages, split, data_root, max_eval_examples, target_settings)
     kept = Store(store)
+    _check_access(spec, request.root)
     identity = identify(backbone, revision)
 
     def stage_for(seed: int, part: Expression, inputs: tuple[Artifact, ...] = ()) -> TrainingStage:
@@ -243,6 +248,11 @@ def evaluate(
         stages=tuple(_evaluation_json(evaluation) for evaluation in evaluations),
         skipped=rows.skipped,
     )
+
+
+def _check_access(spec: TaskSpec, root: Path | None) -> None:
+    for source in spec.sources.values():
+        check_access(source, root)
 
 
 def _request(

@@ -16,10 +16,11 @@ from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
-from adapterstilts.models.backbone import BackboneIdentity, build, load_backbone
+from adapterstilts.models.backbone import build, load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
 from adapterstilts.models.expression import Expression, Fusion, Nothing
+from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import check_labels, load_part, read_composition, save_composed
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
@@ -80,7 +81,7 @@ class TrainingStage:
         adapters = {name: self._input_config(name) for name in self.expression.names} | {self.task.name: own}
         fusion = None
         if isinstance(self.expression, Fusion):
-            check_fusible({name: adapters[name] for name in self.expression.names})
+            check_fusible({name: adapters[name] for name in self.expression.names}, own)
             fusion = fusion_config_json()
         head = FORMATS[self.task.format].head(self.task)
         return Composition(self.expression, self.task.name, head, adapters, fusion)
@@ -167,6 +168,10 @@ def run_stage(
         return StageResult(found, True, time.perf_counter() - started)
     store.check_writable()
     _check_inputs(stage)
+    if report_to:
+        from adapterstilts.training.trainer import check_trackers
+
+        check_trackers(report_to)
     make_deterministic()
     settings = stage.settings
     backbone = load_backbone(stage.backbone.id, stage.backbone.hub_revision)
@@ -202,9 +207,11 @@ def run_stage(
             train,
             validate,
             settings,
+            title=stage.name,
             output_dir=scratch,
             reporter=reporter,
             report_to=report_to,
+            log_dir=str(store.home / "logs" / f"{stage.name}-{stage.fingerprint[:12]}"),
         )
         report = trainer.fit()
     manifest = {

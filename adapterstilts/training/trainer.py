@@ -10,15 +10,17 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from adapters import AdapterTrainer
 from adapters.trainer import AdapterTrainerCallback
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from adapterstilts.data.collate import Collator, feature_length
-from adapterstilts.errors import TrainingError
+from adapterstilts.errors import SettingsError, TrainingError, unknown
 from adapterstilts.models.backbone import ComposedModel
 from adapterstilts.progress import Reporter
 from adapterstilts.tasks.formats import FORMATS, Encoded
@@ -65,9 +67,11 @@ class StiltsTrainer(AdapterTrainer):
         encoded: training features.
         validate: scores the model on English validation rows.
         settings: of the training.
+        title: of the training, for the reporter.
         output_dir: a scratch folder; nothing of value is put there.
         reporter: told of the progress.
         report_to: trackers of the transformers Trainer, such as ``tensorboard``.
+        log_dir: where trackers write that write to disk.
     """
 
     optimizer: Any
@@ -81,11 +85,14 @@ class StiltsTrainer(AdapterTrainer):
         validate: Validate,
         settings: TrainingSettings,
         *,
+        title: str,
         output_dir: str,
         reporter: Reporter | None = None,
         report_to: tuple[str, ...] = (),
+        log_dir: str | None = None,
     ) -> None:
         self.composed = composed
+        self.title = title
         self.validate_now = validate
         self.settings = settings
         self.reporter = reporter or Reporter()
@@ -109,6 +116,7 @@ class StiltsTrainer(AdapterTrainer):
             max_grad_norm=settings.max_grad_norm,
             seed=settings.seed,
             bf16=settings.precision == "bf16",
+            use_cpu=not torch.accelerator.is_available(),
             group_by_length=True,
             length_column_name="length",
             label_names=list(FORMATS[task.format].label_names),
@@ -120,7 +128,11 @@ class StiltsTrainer(AdapterTrainer):
             logging_steps=max(1, planned // LOG_POINTS),
             disable_tqdm=True,
             report_to=list(report_to) or "none",
+            logging_dir=log_dir,
+            run_name=Path(log_dir).name if log_dir else None,
         )
+        # One process uses one accelerator: DataParallel, which the Trainer would choose, breaks adapters.
+        arguments._n_gpu = min(arguments.n_gpu, 1)
         features = encoded.features
         if "length" not in features.column_names:
             lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
@@ -143,7 +155,7 @@ class StiltsTrainer(AdapterTrainer):
         Raises:
             TrainingError: the loss is not finite; says at which step and what to do.
         """
-        self.reporter.begin(f"Training {self.composed.composition.top}", self.planned)
+        self.reporter.begin(f"Training {self.title}", self.planned)
         started = time.perf_counter()
         try:
             self.train()
@@ -171,7 +183,7 @@ class StiltsTrainer(AdapterTrainer):
             other: list[Parameter] = []
             for name, parameter in self.model.named_parameters():
                 if parameter.requires_grad:
-                    decays = parameter.ndim >= 2 and not _is_fusion_value(name)
+                    decays = parameter.ndim >= 2 and not _must_not_decay(name)
                     (decayed if decays else other).append(parameter)
             groups = [
                 {"params": decayed, "weight_decay": self.args.weight_decay},
@@ -190,7 +202,7 @@ class StiltsTrainer(AdapterTrainer):
     ) -> Any:
         """Return the head's loss, plus the regulariser of the fusion's value matrices (AdapterFusion, section 3.2)."""
         self._tokens = self._tokens + inputs["attention_mask"].sum()
-        self.report.examples += len(inputs["input_ids"])
+        self.report.examples += len(inputs[self.label_names[0]])
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         fusion = self.composed.composition.fusion
         if fusion is not None and fusion.get("regularization"):
@@ -261,6 +273,25 @@ class _Progress(TrainerCallback):
         self.trainer.reporter.advance(int(state.global_step), **self.facts)
 
 
+def check_trackers(names: tuple[str, ...]) -> None:
+    """Refuse trackers that do not exist or are not installed.
+
+    Raises:
+        UnknownNameError: there is none of that name; the nearest is given.
+        SettingsError: its package is not installed.
+    """
+    from transformers.integrations.integration_utils import (
+        INTEGRATION_TO_CALLBACK,
+        get_available_reporting_integrations,
+    )
+
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise unknown("tracker", name, INTEGRATION_TO_CALLBACK)
+        if name not in get_available_reporting_integrations():
+            raise SettingsError(f"--report-to {name} needs a package that is not installed: pip install {name}")
+
+
 def planned_steps(features: int, settings: TrainingSettings) -> int:
     """Return how many optimiser steps the settings make of so many features."""
     if settings.steps is not None:
@@ -270,5 +301,7 @@ def planned_steps(features: int, settings: TrainingSettings) -> int:
     return max(1, math.ceil(updates * settings.epochs))
 
 
-def _is_fusion_value(name: str) -> bool:
-    return ".adapter_fusion_layer." in name and name.endswith(".value.weight")
+def _must_not_decay(name: str) -> bool:
+    """Tell fusion values, which start as the identity, and orthogonal parametrisations, whose signs decay to zero."""
+    fusion_value = ".adapter_fusion_layer." in name and name.endswith(".value.weight")
+    return fusion_value or ".parametrizations." in name

@@ -296,6 +296,18 @@ def test_identity_changes_with_the_weights(toy_backbone_folder: Path, tmp_path: 
         here.require_same(dataclasses.asdict(there), what="It")
 
 
+def test_identity_changes_with_weights_that_lie_in_several_files(toy_backbone_folder: Path, tmp_path: Path) -> None:
+    from transformers import XLMRobertaForMaskedLM
+
+    model = XLMRobertaForMaskedLM.from_pretrained(toy_backbone_folder)
+    model.save_pretrained(tmp_path / "one", max_shard_size="20KB")
+    with torch.no_grad():
+        model.roberta.encoder.layer[0].output.dense.weight.add_(1e-3)
+    model.save_pretrained(tmp_path / "two", max_shard_size="20KB")
+    assert len(list((tmp_path / "one").glob("*.safetensors"))) > 1
+    assert identify(str(tmp_path / "one")).revision != identify(str(tmp_path / "two")).revision
+
+
 @pytest.mark.parametrize("change", [{"layer_norm_eps": 1e-3}, {"hidden_act": "relu"}, {"num_attention_heads": 8}])
 def test_identity_changes_with_the_architecture(
     change: dict[str, Any], toy_backbone_folder: Path, tmp_path: Path

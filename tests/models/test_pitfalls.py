@@ -23,7 +23,7 @@ from transformers import TrainingArguments
 
 from adapterstilts.data.collate import Collator
 from adapterstilts.data.rows import load_rows
-from adapterstilts.errors import AdapterStiltsError, ArtifactError, ExpressionError
+from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, identify, load_backbone, quiet_adapters
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.expression import parse
@@ -79,7 +79,9 @@ def trainer_for(
 ) -> StiltsTrainer:
     """Our trainer on a few features."""
     chosen = TrainingSettings(**{"steps": 1, "warmup_ratio": 0.0, "evaluations": 1, **settings})
-    return StiltsTrainer(composed, get_task(task_name), features, validate, chosen, output_dir=str(folder))
+    return StiltsTrainer(
+        composed, get_task(task_name), features, validate, chosen, title="a test", output_dir=str(folder)
+    )
 
 
 def library_trainer(model: Any, folder: Path, features: Any = None, collator: Any = None, **arguments: Any) -> Any:
@@ -490,25 +492,29 @@ def test_pitfall_14_prompt_tuning_is_refused_where_positions_matter(
             toy_composition("none", task_name, head, adapter="prompt_tuning", reduction_factor=None)
 
 
-def test_pitfall_27_reft_is_refused_for_multiple_choice(
-    toy_backbone_folder: Path, toy_composition: MakeComposition
+def test_pitfall_27_choices_are_laid_one_after_the_other(
+    toy_backbone_folder: Path, toy_composition: MakeComposition, toy_mirror: Path
 ) -> None:
-    """The library's ReFT sees the mask of all choices in one, and fails at the first step with a bare RuntimeError."""
-    model = plain(toy_backbone_folder)
-    model.add_adapter("hellaswag", config="loreft")
-    model.add_multiple_choice_head("hellaswag", num_choices=4)
-    model.set_active_adapters("hellaswag")
-    ids = torch.full((2, 4, 10), 5)
-    with pytest.raises(RuntimeError, match="must match the size"):
-        model(input_ids=ids, attention_mask=torch.ones_like(ids))
-
-    head = FORMATS["multiple_choice"].head(get_task("hellaswag"))
-    with pytest.raises(AdapterStiltsError):
-        build(
-            load_backbone(str(toy_backbone_folder)),
-            toy_composition("none", "hellaswag", head, adapter="loreft", reduction_factor=None),
-            seed=0,
-        )
+    """Given choices in a dimension of their own, the library's ReFT and UniPELT fail with a bare RuntimeError."""
+    for adapter in ("loreft", "unipelt", "seq_bn"):
+        backbone = load_backbone(str(toy_backbone_folder))
+        head = FORMATS["multiple_choice"].head(get_task("hellaswag"))
+        composition = toy_composition("none", "hellaswag", head, adapter=adapter, reduction_factor=None)
+        composed = build(backbone, composition, seed=0)
+        composed.model.eval()
+        batch = batch_of("hellaswag", backbone, toy_mirror, count=2)
+        assert batch["input_ids"].dim() == 2
+        apart = {name: batch[name].view(2, 4, -1) for name in ("input_ids", "attention_mask")}
+        if adapter != "seq_bn":
+            with pytest.raises(RuntimeError, match="must match the size"):
+                composed.model(**apart)
+        with torch.no_grad():
+            logits = composed.model(**batch).logits
+            for row in range(2):  # each row for itself gives the same: nothing is mixed
+                alone = {name: batch[name][4 * row : 4 * row + 4] for name in apart}
+                torch.testing.assert_close(composed.model(**alone).logits, logits[row : row + 1])
+            if adapter == "seq_bn":
+                torch.testing.assert_close(composed.model(**apart).logits, logits)
 
 
 def test_pitfall_35_no_masked_language_model_head_is_left(toy_backbone_folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The catalogue: every task says all it must, names and languages are told apart, wrong ones get the nearest right one."""
+"""The catalogue: every task says all it must; a wrong name of a task or language gets the nearest right one."""
 
 from __future__ import annotations
 

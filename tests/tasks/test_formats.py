@@ -242,7 +242,7 @@ def test_windows_hold_every_token_of_the_context(toy_tokenizer: Tokenizer, setti
         joined = list(windows[0])
         for window in windows[1:]:
             overlap = next(size for size in range(len(window), -1, -1) if joined[len(joined) - size :] == window[:size])
-            assert overlap == (0 if settings.doc_stride == 0 else settings.stride(4 + 5))
+            assert overlap == (0 if settings.doc_stride == 0 else settings.stride(4 + settings.question_room))
             joined += window[overlap:]
         assert joined == full
     extra = sum(len(context_tokens(encoded, example)) - 1 for example in range(4))
@@ -270,10 +270,10 @@ def test_a_question_of_500_words_is_cut(toy_tokenizer: Tokenizer) -> None:
     encoded = FORMATS["span"].encode(SQUAD, table, toy_tokenizer, EncodingSettings(), training=True)
     assert encoded.report == {"questions cut": 1}
     ids = encoded.features[0]["input_ids"]
-    question = toy_tokenizer("cat " * 32, add_special_tokens=False)["input_ids"]
-    assert len(question) == 64
-    assert ids[1:65] == question
-    assert toy_tokenizer.decode(ids[65:], skip_special_tokens=True) == "the Alpha"
+    question = toy_tokenizer("cat " * 31, add_special_tokens=False)["input_ids"]
+    assert len(question) == EncodingSettings().question_room == 62
+    assert ids[1:63] == question
+    assert toy_tokenizer.decode(ids[63:], skip_special_tokens=True) == "the Alpha"
     answers = FORMATS["span"].decode(SQUAD, table, encoded, sure_spans(encoded), EncodingSettings())
     assert [answer.value for answer in answers] == ["Alpha", "Berta"]
 
@@ -284,7 +284,7 @@ def test_a_context_of_20000_words_is_read_to_its_end(toy_tokenizer: Tokenizer) -
     table = to_table(SQUAD, [span(" ".join(words), "Alpha")])
     encoded = FORMATS["span"].encode(SQUAD, table, toy_tokenizer, EncodingSettings(), training=True)
     room = 128 - 4 - 5  # special tokens, question
-    step = room - EncodingSettings().stride(4 + 5)
+    step = room - EncodingSettings().stride(4 + EncodingSettings().question_room)
     assert len(encoded) == 1 + math.ceil((20_000 - room) / step)
     answers = FORMATS["span"].decode(SQUAD, table, encoded, sure_spans(encoded), EncodingSettings())
     assert answers[0].value == "Alpha"
@@ -327,10 +327,16 @@ def test_no_row_that_can_be_learnt_from(toy_tokenizer: Tokenizer) -> None:
     assert encoded.report == {"answer not in context": 1}
 
 
-def test_a_window_without_room_for_a_context(toy_tokenizer: Tokenizer) -> None:
-    table = to_table(SQUAD, [span("the Alpha", "Alpha")])
-    with pytest.raises(SettingsError, match="--max-length 8 leaves no room for a context"):
-        FORMATS["span"].encode(SQUAD, table, toy_tokenizer, EncodingSettings(max_length=8), training=True)
+def test_the_shortest_window_has_room_for_a_context(toy_tokenizer: Tokenizer) -> None:
+    table = to_table(SQUAD, [span("the Alpha the Berta", "Berta", question="the cat the cat the cat")])
+    settings = EncodingSettings(max_length=8)
+    encoded = FORMATS["span"].encode(SQUAD, table, toy_tokenizer, settings, training=True)
+    assert max(len(ids) for ids in encoded.features["input_ids"]) <= 8
+    windows = context_tokens(encoded, 0)
+    full = toy_tokenizer("the Alpha the Berta", add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    assert sorted({token for window in windows for token in window}) == sorted(full)
+    with pytest.raises(SettingsError, match="--max-length 7 leaves no room for text; give at least 8"):
+        EncodingSettings(max_length=7)
 
 
 def one_window(context: str, tokens: int | None = None) -> Encoded:
@@ -642,17 +648,19 @@ def test_a_batch_is_padded_to_its_longest() -> None:
     assert {tensor.dtype for tensor in batch.values()} == {torch.long}
 
 
-def test_choices_are_padded_together() -> None:
+def test_choices_are_padded_together_and_laid_one_after_the_other() -> None:
     collate = Collator(pad_token_id=1, pad_token_type_id=0)
     features = [
         {"input_ids": [[0, 5, 2], [0, 2]], "token_type_ids": [[0, 1, 1], [0, 1]], "labels": 1},
         {"input_ids": [[0, 2], [0, 6, 7, 2]], "token_type_ids": [[0, 0], [0, 0, 1, 1]], "labels": 0},
     ]
     batch = collate(features)
-    assert batch["input_ids"].tolist() == [[[0, 5, 2, 1], [0, 2, 1, 1]], [[0, 2, 1, 1], [0, 6, 7, 2]]]
-    assert batch["attention_mask"].tolist() == [[[1, 1, 1, 0], [1, 1, 0, 0]], [[1, 1, 0, 0], [1, 1, 1, 1]]]
-    assert batch["token_type_ids"].tolist() == [[[0, 1, 1, 0], [0, 1, 0, 0]], [[0, 0, 0, 0], [0, 0, 1, 1]]]
-    assert batch["labels"].tolist() == [1, 0]
+    assert {name: tensor.tolist() for name, tensor in batch.items()} == {
+        "input_ids": [[0, 5, 2, 1], [0, 2, 1, 1], [0, 2, 1, 1], [0, 6, 7, 2]],
+        "attention_mask": [[1, 1, 1, 0], [1, 1, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]],
+        "token_type_ids": [[0, 1, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 1]],
+        "labels": [1, 0],
+    }
     assert [feature_length(feature) for feature in features] == [3, 4]
 
 

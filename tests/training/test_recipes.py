@@ -6,6 +6,7 @@ import dataclasses
 import importlib.resources
 import re
 from pathlib import Path
+
 import pytest
 import yaml
 
@@ -88,5 +89,5 @@ def test_a_missing_recipe_is_named_with_its_file(zoo: Path) -> None:
 
 def test_a_setting_of_a_recipe_that_does_not_exist(zoo: Path) -> None:
     (zoo / "mnli.yaml").write_text("task: mnli\nsettings:\n  batchsize: 8\n")
-    with pytest.raises(UnknownNameError, match="'batchsize'.*'batch_size'"):
+    with pytest.raises(UnknownNameError, match=r"'batchsize'.*'batch_size'"):
         recipe_settings(get_task("mnli"))

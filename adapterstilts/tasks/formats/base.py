@@ -40,6 +40,11 @@ class EncodingSettings:
         if not self.doc_stride >= 0:
             raise SettingsError(f"--doc-stride {self.doc_stride} is negative.")
 
+    @property
+    def question_room(self) -> int:
+        """Tokens that a question may have: at least half of the input is left to the context."""
+        return min(self.max_question_length, self.max_length // 2 - 2)
+
     def stride(self, fixed_tokens: int) -> int:
         """Return the overlap of windows, made smaller where windows would not move on otherwise.
 
@@ -138,6 +143,23 @@ class Format(ABC):
 def input_columns(encoding: Mapping[str, Any]) -> list[str]:
     """Return the columns of a tokenizer's output that the model reads, but for the mask, which padding makes."""
     return [name for name in ("input_ids", "token_type_ids") if name in encoding]
+
+
+def shortened(texts: list[str], tokenizer: PreTrainedTokenizerFast, limit: int) -> list[str]:
+    """Cut texts after their first ``limit`` tokens, at a token's end; shorter ones are left as they are.
+
+    A tokenizer that truncates a pair keeps what it cuts off, in every combination of the two texts: with two long
+    texts that is quadratic in memory.
+    """
+    long = [position for position, text in enumerate(texts) if len(text) > limit]
+    if not long:
+        return texts
+    cut = list(texts)
+    encoding = tokenizer([texts[position] for position in long], add_special_tokens=False, return_offsets_mapping=True)
+    for position, offsets in zip(long, encoding["offset_mapping"], strict=True):
+        if len(offsets) > limit:
+            cut[position] = texts[position][: offsets[limit - 1][1]]
+    return cut
 
 
 def batches(total: int, size: int = BATCH_ROWS) -> list[range]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.tasks.formats.base import Answer, Encoded, EncodingSettings, Format, HeadSpec, batches, input_columns
+from adapterstilts.tasks.formats.base import (
+    Answer,
+    Encoded,
+    EncodingSettings,
+    Format,
+    HeadSpec,
+    batches,
+    input_columns,
+    shortened,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +58,8 @@ class Classification(Format):
         cut = 0
         for run in batches(len(rows)):
             batch = rows[run.start : run.stop]
-            encoding = tokenizer(batch["text"], batch["text_pair"], truncation=True, max_length=settings.max_length)
+            pair = (shortened(batch[name], tokenizer, settings.max_length) for name in ("text", "text_pair"))
+            encoding = tokenizer(*pair, truncation=True, max_length=settings.max_length)
             for name in input_columns(encoding):
                 columns.setdefault(name, []).extend(encoding[name])
             columns["labels"].extend(batch["label"])
@@ -100,7 +110,8 @@ class MultipleChoice(Format):
             batch = rows[run.start : run.stop]
             texts = [text for text, choices in zip(batch["text"], batch["choices"], strict=True) for _ in choices]
             choices = [choice for choices in batch["choices"] for choice in choices]
-            encoding = tokenizer(texts, choices, truncation=True, max_length=settings.max_length)
+            pair = (shortened(part, tokenizer, settings.max_length) for part in (texts, choices))
+            encoding = tokenizer(*pair, truncation=True, max_length=settings.max_length)
             for name in input_columns(encoding):
                 values = encoding[name]
                 grouped = [values[start : start + task.choices] for start in range(0, len(values), task.choices)]

@@ -11,8 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.errors import SettingsError
-from adapterstilts.tasks.formats.base import Answer, Encoded, EncodingSettings, Format, HeadSpec, batches, input_columns
+from adapterstilts.tasks.formats.base import (
+    Answer,
+    Encoded,
+    EncodingSettings,
+    Format,
+    HeadSpec,
+    batches,
+    input_columns,
+    shortened,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,25 +103,16 @@ class Span(Format):
     ) -> list[str]:
         """Cut questions that are too long, at a token's end, and strip spaces before them."""
         questions = [question.lstrip() for question in questions]
-        limit = min(settings.max_question_length, settings.max_length // 2)
-        encoding = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True)
-        for position, offsets in enumerate(encoding["offset_mapping"]):
-            if len(offsets) > limit:
-                questions[position] = questions[position][: offsets[limit - 1][1]]
-                report["questions cut"] += 1
-        return questions
+        cut = shortened(questions, tokenizer, settings.question_room)
+        report["questions cut"] += sum(len(now) < len(before) for now, before in zip(cut, questions, strict=True))
+        return cut
 
     @staticmethod
     def _windows(
         questions: list[str], contexts: list[str], tokenizer: PreTrainedTokenizerFast, settings: EncodingSettings
     ) -> Any:
-        longest = max(len(ids) for ids in tokenizer(questions, add_special_tokens=False)["input_ids"])
-        fixed = longest + tokenizer.num_special_tokens_to_add(pair=True)
-        if fixed >= settings.max_length:
-            raise SettingsError(
-                f"--max-length {settings.max_length} leaves no room for a context beside a question of "
-                f"{longest} tokens; give at least {fixed + 16}."
-            )
+        # The room for the question is the same for all rows, so that no row's windows depend on another's question.
+        fixed = settings.question_room + tokenizer.num_special_tokens_to_add(pair=True)
         return tokenizer(
             questions,
             contexts,

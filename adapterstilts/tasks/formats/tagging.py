@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -53,6 +55,7 @@ class Tagging(Format):
 
         columns: dict[str, list[Any]] = {"example": [], "labels": [], "words": []}
         report: Counter[str] = Counter()
+        tokenizer = _for_words(tokenizer)
         special = tokenizer.num_special_tokens_to_add()
         if special >= settings.max_length:
             raise SettingsError(f"--max-length {settings.max_length} leaves no room for words.")
@@ -116,6 +119,21 @@ class Tagging(Format):
 
     def metric_inputs(self, task: TaskSpec, rows: Dataset, answers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         return list(answers), [[task.labels[tag] for tag in tags] for tags in rows["tags"][:]]
+
+
+def _for_words(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """Return the tokenizer as it must be for words given one by one: RoBERTa's then puts a space before each."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    current = tokenizer.backend_tokenizer.pre_tokenizer
+    if not isinstance(current, ByteLevel) or current.add_prefix_space:
+        return tokenizer
+    spaced = copy.deepcopy(tokenizer)
+    state = json.loads(current.__getstate__())
+    state.pop("type")
+    spaced.backend_tokenizer.pre_tokenizer = ByteLevel(**{**state, "add_prefix_space": True})
+    spaced.add_prefix_space = True
+    return spaced
 
 
 def place_words(windows: Sequence[Sequence[int | None]], step: int) -> list[list[int]]:

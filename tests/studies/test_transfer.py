@@ -1,0 +1,442 @@
+"""From a request to a table: what is taken from the store, what is trained, and what is refused in time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from adapterstilts.errors import (
+    AdapterStiltsError,
+    ArtifactError,
+    ExpressionError,
+    SettingsError,
+    UnknownNameError,
+)
+from adapterstilts.models import saved
+from adapterstilts.progress import Reporter
+from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.studies.transfer import Transfer, compose, evaluate, train_intermediate
+from adapterstilts.training.trainer import StiltsTrainer
+
+TINY: dict[str, Any] = {"steps": 3, "batch_size": 4, "max_length": 64, "evaluations": 1}
+
+
+class Kept(Reporter):
+    """Keeps messages."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.told.append(text)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Matrices of 32 by 32 are not worth the threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def common(toy_backbone_folder: Path, toy_mirror: Path) -> dict[str, Any]:
+    return {"backbone": str(toy_backbone_folder), "data_root": toy_mirror, "settings": TINY}
+
+
+@pytest.fixture(scope="module")
+def shelf(common: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with two adapters for mnli, one for squad, and what ``composed`` makes. Tests only read it."""
+    home = tmp_path_factory.mktemp("shelf")
+    for task, seed in (("mnli", 0), ("mnli", 1), ("squad", 0)):
+        train_intermediate(task, **common | {"settings": TINY | {"seed": seed}}, store=home)
+    dated(Store(home), "mnli", 0, "2020-01-01T00:00:00+00:00")
+    dated(Store(home), "mnli", 1, "2019-01-01T00:00:00+00:00")
+    return home
+
+
+@pytest.fixture(scope="module")
+def composed(shelf: Path, common: dict[str, Any]) -> Transfer:
+    return compose("mnli+squad", target="xnli", **common, store=shelf, seeds=(0, 1), max_eval_examples=15)
+
+
+@pytest.fixture
+def copy(composed: Transfer, shelf: Path, tmp_path: Path) -> Path:
+    """A copy of the shelf, to be changed."""
+    assert composed
+    return Path(shutil.copytree(shelf, tmp_path / "copy"))
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("nothing may be trained")
+
+    monkeypatch.setattr(StiltsTrainer, "fit", never)
+
+
+def found(store: Store, name: str, seed: int) -> Artifact:
+    def fits(item: Artifact) -> bool:
+        return (item.manifest["name"], item.manifest["settings"]["seed"]) == (name, seed)
+
+    (artifact,) = [item for item in store.all() if item.kind != "evaluation" and fits(item)]
+    return artifact
+
+
+def dated(store: Store, name: str, seed: int, moment: str) -> None:
+    path = found(store, name, seed).path / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"created": moment}), encoding="utf-8")
+
+
+def kept_in(home: Path) -> list[str]:
+    """Everything in a store but caches."""
+    return sorted(
+        path.relative_to(home).as_posix()
+        for path in home.rglob("*")
+        if path.is_file() and not path.is_relative_to(home / "cache")
+    )
+
+
+# Composing
+
+
+def test_each_seed_has_a_composition_and_a_baseline(composed: Transfer) -> None:
+    assert composed.seeds == (0, 1)
+    assert [item.manifest["settings"]["seed"] for item in composed.artifacts] == [0, 1]
+    assert [item.manifest["settings"]["seed"] for item in composed.baselines] == [0, 1]
+    assert {item.manifest["expression"] for item in composed.artifacts} == {"mnli+squad"}
+    assert {item.manifest["expression"] for item in composed.baselines} == {"none"}
+    assert len({item.id for item in (*composed.artifacts, *composed.baselines)}) == 4
+    for system, baseline in zip(composed.artifacts, composed.baselines, strict=True):
+        assert system.manifest["settings"] == baseline.manifest["settings"]
+        assert system.manifest["data"] == baseline.manifest["data"]
+
+
+def test_scores_are_means_over_the_seeds(composed: Transfer) -> None:
+    kept = {item.manifest["of"]: item for item in Store(composed.artifacts[0].path.parents[2]).all("evaluation")}
+    assert len(kept) == 4
+    for code, cell in composed.comparison.languages.items():
+        system = [kept[item.id].manifest["metrics"][code]["accuracy"] for item in composed.artifacts]
+        baseline = [kept[item.id].manifest["metrics"][code]["accuracy"] for item in composed.baselines]
+        assert cell.score == pytest.approx(statistics.mean(system), abs=1e-3)
+        assert cell.baseline == pytest.approx(statistics.mean(baseline), abs=1e-3)
+        assert cell.deviation == pytest.approx(statistics.stdev(system), abs=1e-3)
+        assert cell.examples == 15
+
+
+def test_languages_that_the_data_lacks_are_reported(composed: Transfer) -> None:
+    assert list(composed.comparison.languages) == ["en", "de", "sw", "zh"]
+    assert set(composed.comparison.missing) == {"ar", "bg", "el", "es", "fr", "hi", "ru", "th", "tr", "ur", "vi"}
+
+
+def test_stages_tell_what_was_done(composed: Transfer) -> None:
+    told = [(stage["kind"], stage["name"], stage["state"], stage["seed"]) for stage in composed.stages]
+    assert told == [
+        ("intermediate", "mnli", "reused", 0),
+        ("intermediate", "squad", "reused", 0),
+        ("target", "xnli.mnli+squad", "trained", 0),
+        ("target", "xnli.mnli+squad", "trained", 1),
+        ("target", "xnli.none", "trained", 0),
+        ("target", "xnli.none", "trained", 1),
+        ("evaluation", "xnli.mnli+squad.test", "evaluated", None),
+        ("evaluation", "xnli.mnli+squad.test", "evaluated", None),
+        ("evaluation", "xnli.none.test", "evaluated", None),
+        ("evaluation", "xnli.none.test", "evaluated", None),
+    ]
+
+
+@pytest.mark.usefixtures("no_training")
+def test_the_same_call_again_takes_everything_from_the_store(
+    composed: Transfer, shelf: Path, common: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adapterstilts.evaluation import zero_shot
+
+    monkeypatch.setattr(zero_shot, "load_backbone_of", saved.read_composition)  # of no use to anyone
+    before = kept_in(shelf)
+    again = compose("mnli+squad", target="xnli", **common, store=shelf, seeds=(0, 1), max_eval_examples=15)
+    assert {stage["state"] for stage in again.stages} == {"reused"}
+    first, second = composed.to_json(), again.to_json()
+    assert first.pop("stages") != second.pop("stages")
+    assert first == second
+    assert kept_in(shelf) == before
+
+
+def test_the_baseline_is_shared_by_compositions(composed: Transfer, copy: Path, common: dict[str, Any]) -> None:
+    made = compose("squad", target="xnli", **common, store=copy, max_eval_examples=15)
+    assert [item.id for item in made.baselines] == [composed.baselines[0].id]
+    states = {stage["name"]: stage["state"] for stage in made.stages}
+    assert (states["xnli.squad"], states["xnli.none"]) == ("trained", "reused")
+
+
+def test_no_intermediate_task_is_the_baseline_itself(composed: Transfer, copy: Path, common: dict[str, Any]) -> None:
+    made = compose("none", target="xnli", **common, store=copy, max_eval_examples=15)
+    assert [item.id for item in made.artifacts] == [composed.baselines[0].id]
+    assert made.baselines == ()
+    assert made.comparison.mean.delta is None
+    assert made.to_json()["baseline_artifacts"] == []
+
+
+def test_only_the_languages_asked_for(copy: Path, common: dict[str, Any], composed: Transfer) -> None:
+    made = compose(
+        "mnli+squad", target="xnli", **common, store=copy, languages="sw,en", seeds=(0, 1), max_eval_examples=15
+    )
+    assert list(made.comparison.languages) == ["en", "sw"]
+    assert made.comparison.missing == ()
+    for code, cell in made.comparison.languages.items():
+        assert cell.score == composed.comparison.languages[code].score
+
+
+# Which intermediate adapter
+
+
+def test_the_newest_adapter_is_chosen_and_told(copy: Path, common: dict[str, Any]) -> None:
+    for newest, other in ((1, 0), (0, 1)):
+        dated(Store(copy), "mnli", newest, "2031-01-01T00:00:00+00:00")
+        dated(Store(copy), "mnli", other, "2030-01-01T00:00:00+00:00")
+        reporter = Kept()
+        made = compose(
+            "mnli", target="xnli", **common, store=copy, languages="en", max_eval_examples=5, reporter=reporter
+        )
+        chosen = found(Store(copy), "mnli", newest).id
+        assert made.artifacts[0].manifest["inputs"] == [chosen]
+        assert any(f"{chosen}, the newest of 2; choose another with --use ID" in text for text in reporter.told)
+
+
+def test_an_adapter_can_be_chosen_by_id(copy: Path, common: dict[str, Any]) -> None:
+    older = found(Store(copy), "mnli", 1)
+    made = compose(
+        "mnli+squad", target="xnli", **common, store=copy, use=[older.id], languages="en", max_eval_examples=5
+    )
+    squad = found(Store(copy), "squad", 0)
+    assert made.artifacts[0].manifest["inputs"] == [older.id, squad.id]
+    assert made.artifacts[0].manifest["identity"]["inputs"] == [older.fingerprint, squad.fingerprint]
+
+
+def test_an_adapter_that_the_expression_does_not_name_is_refused(copy: Path, common: dict[str, Any]) -> None:
+    squad = found(Store(copy), "squad", 0)
+    with pytest.raises(ArtifactError, match=f"{squad.id}' is an adapter for 'squad', which 'mnli' does not name"):
+        compose("mnli", target="xnli", **common, store=copy, use=[squad.id])
+    with pytest.raises(ArtifactError, match="There is no artifact 'nothing'"):
+        compose("mnli", target="xnli", **common, store=copy, use=["nothing"])
+
+
+def test_an_adapter_of_another_shape_is_not_taken(copy: Path, common: dict[str, Any]) -> None:
+    """The way an adapter is built concerns both stages, so that one of another reduction factor does not fit."""
+    settings = TINY | {"reduction_factor": 8}
+    with pytest.raises(ArtifactError, match="has no adapter for mnli"):
+        compose("mnli", target="xnli", **common | {"settings": settings}, store=copy, train_missing=False)
+
+
+def test_missing_adapters_are_trained_by_their_recipes(common: dict[str, Any], store: Store) -> None:
+    settings = TINY | {"learning_rate": 3e-4, "reduction_factor": 8}
+    made = compose(
+        "hellaswag",
+        target="xnli",
+        **common | {"settings": settings},
+        store=store.home,
+        languages="en",
+        max_eval_examples=5,
+    )
+    intermediate = found(store, "hellaswag", 0).manifest
+    assert made.artifacts[0].manifest["inputs"] == [intermediate["id"]]
+    assert intermediate["settings"]["learning_rate"] == 1e-4
+    assert (intermediate["settings"]["epochs"], intermediate["settings"]["steps"]) == (7, None)
+    assert intermediate["settings"]["reduction_factor"] == 8
+    assert made.artifacts[0].manifest["settings"]["learning_rate"] == 3e-4
+
+
+def test_adapters_that_may_not_be_trained_are_named_with_the_command(common: dict[str, Any], store: Store) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        compose("mnli+squad", target="xnli", **common, store=store.home, train_missing=False)
+    for name in ("mnli", "squad"):
+        assert f"adapterstilts train-intermediate {name} --backbone {common['backbone']}" in str(caught.value)
+    assert kept_in(store.home) == []
+
+
+# Refused before anything is trained
+
+
+@pytest.mark.parametrize(
+    ("expression", "options", "kind", "says"),
+    [
+        ("mnli+", {}, ExpressionError, "a task name after"),
+        ("mnly", {}, UnknownNameError, "'mnli'"),
+        ("tydiqa", {}, UnknownNameError, "'tydiqa' is a target task"),
+        ("mnli", {"target": "squad"}, UnknownNameError, "'squad' is an intermediate task"),
+        ("mnli", {"target": "xnly"}, UnknownNameError, "'xnli'"),
+        ("mnli", {"seeds": ()}, SettingsError, "--seeds is empty"),
+        ("mnli", {"seeds": (0, 1, 0)}, SettingsError, "--seeds names a seed twice"),
+        ("mnli", {"languages": "de,ja"}, UnknownNameError, "'ja'"),
+        ("mnli", {"languages": "German"}, UnknownNameError, "is de"),
+        ("mnli", {"languages": "th"}, AdapterStiltsError, "Thai"),
+        ("mnli", {"split": "dev"}, SettingsError, "no split 'dev'"),
+        ("mnli", {"max_eval_examples": 0}, SettingsError, "--max-eval-examples must be at least 1"),
+        ("mnli", {"settings": TINY | {"epochs": -1.0}}, SettingsError, "--epochs"),
+        ("mnli", {"settings": TINY | {"adapter": "seq_nb"}}, UnknownNameError, "'seq_bn'"),
+        ("mnli", {"settings": {"nonsense": 1}}, UnknownNameError, "training setting"),
+        ("mnli", {"data_root": "/no/such/folder"}, AdapterStiltsError, "--data-root"),
+        ("mnli", {"backbone": "/no/such/folder"}, AdapterStiltsError, "There is no folder"),
+        ("mnli+hellaswag", {"settings": TINY | {"adapter": "lora"}}, ExpressionError, "only bottleneck adapters"),
+        ("mnli", {"settings": TINY | {"max_length": 129}}, SettingsError, "--max-length 129"),
+        ("mnli+squad", {}, SettingsError, "--max-length 384"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_trained(
+    expression: str,
+    options: dict[str, Any],
+    kind: type[AdapterStiltsError],
+    says: str,
+    common: dict[str, Any],
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trained: list[str] = []
+    plain = StiltsTrainer.fit
+
+    def fit(self: StiltsTrainer) -> Any:
+        trained.append(self.composed.composition.top)
+        return plain(self)
+
+    monkeypatch.setattr(StiltsTrainer, "fit", fit)
+    # mnli without settings would be trained by its recipe, for some seconds; a few steps will do to see that it was.
+    monkeypatch.setattr(
+        "adapterstilts.training.recipes._read", lambda name: {"max_length": 384 if name == "squad" else 128, "steps": 1}
+    )
+    with pytest.raises(kind, match=says):
+        compose(expression, **{"target": "xnli", **common, "store": store.home, **options})
+    assert trained == []
+    assert kept_in(store.home) == []
+
+
+def test_adapters_of_the_store_that_cannot_be_fused_with_a_missing_one(
+    common: dict[str, Any], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The missing one would be trained for hours, and the fusion refused then."""
+    train_intermediate("mnli", **common | {"settings": TINY | {"adapter": "double_seq_bn"}}, store=store.home)
+    before = kept_in(store.home)
+    monkeypatch.setattr("adapterstilts.training.recipes._read", lambda name: {"max_length": 64, "steps": 1})
+    with pytest.raises(ExpressionError, match="cannot be fused"):
+        compose("mnli+hellaswag", target="xnli", **common, store=store.home)
+    assert kept_in(store.home) == before
+
+
+# Evaluating
+
+
+@pytest.mark.usefixtures("no_training")
+def test_the_baseline_is_found_by_its_fingerprint(composed: Transfer, shelf: Path, common: dict[str, Any]) -> None:
+    for system, baseline in zip(composed.artifacts, composed.baselines, strict=True):
+        made = evaluate(system.id, data_root=common["data_root"], store=shelf, max_eval_examples=15)
+        assert [item.id for item in made.baselines] == [baseline.id]
+        assert made.seeds == (system.manifest["settings"]["seed"],)
+        assert {stage["state"] for stage in made.stages} == {"reused"}
+        assert made.comparison.mean.delta is not None
+
+
+@pytest.mark.usefixtures("no_training")
+def test_evaluation_gives_what_composing_gave(copy: Path, common: dict[str, Any], composed: Transfer) -> None:
+    one = compose("mnli+squad", target="xnli", **common, store=copy, max_eval_examples=15).to_json()
+    shutil.rmtree(copy / "artifacts" / "evaluation")
+    fresh = evaluate(composed.artifacts[0].id, data_root=common["data_root"], store=copy, max_eval_examples=15)
+    assert {stage["state"] for stage in fresh.stages} == {"evaluated"}
+    document = fresh.to_json()
+    del one["stages"], document["stages"]
+    assert document == one
+
+
+def test_the_dropout_of_a_fusion_does_not_hide_the_baseline(copy: Path, common: dict[str, Any]) -> None:
+    settings = TINY | {"fusion_dropout": 0.0}
+    made = compose(
+        "mnli+squad", target="xnli", **common | {"settings": settings}, store=copy, languages="en", max_eval_examples=5
+    )
+    alone = evaluate(
+        made.artifacts[0].id, data_root=common["data_root"], store=copy, languages="en", max_eval_examples=5
+    )
+    assert [item.id for item in alone.baselines] == [made.baselines[0].id]
+
+
+def test_without_the_baseline_in_the_store_there_is_no_difference(
+    copy: Path, common: dict[str, Any], composed: Transfer
+) -> None:
+    shutil.rmtree(copy / "artifacts" / "target" / composed.baselines[0].id)
+    made = evaluate(composed.artifacts[0].id, data_root=common["data_root"], store=copy, max_eval_examples=15)
+    assert made.baselines == ()
+    assert made.comparison.mean.baseline is None
+
+
+def test_another_baseline_can_be_named(copy: Path, common: dict[str, Any], composed: Transfer) -> None:
+    first, second = composed.artifacts
+    made = evaluate(
+        first.id, baseline=second.id, data_root=common["data_root"], store=copy, languages="en", max_eval_examples=15
+    )
+    assert [item.id for item in made.baselines] == [second.id]
+    itself = evaluate(
+        first.id, baseline=first.id, data_root=common["data_root"], store=copy, languages="en", max_eval_examples=15
+    )
+    assert (itself.comparison.mean.delta, itself.comparison.mean.interval) == (0.0, (0.0, 0.0))
+
+
+def test_a_baseline_of_another_task_is_refused(copy: Path, common: dict[str, Any], composed: Transfer) -> None:
+    squad = found(Store(copy), "squad", 0)
+    with pytest.raises(ArtifactError, match="is for 'squad', not for 'xnli'"):
+        evaluate(composed.artifacts[0].id, baseline=squad.id, data_root=common["data_root"], store=copy)
+
+
+def test_an_intermediate_adapter_is_evaluated_on_its_own_task(copy: Path, common: dict[str, Any]) -> None:
+    made = evaluate(found(Store(copy), "squad", 0).id, data_root=common["data_root"], store=copy)
+    assert (made.split, list(made.comparison.languages), made.baselines) == ("validation", ["en"], ())
+    validation = found(Store(copy), "squad", 0).manifest["metrics"]["validation"]
+    assert made.comparison.mean.score == pytest.approx(validation["f1"], abs=1e-3)
+
+
+def test_an_artifact_can_be_given_as_a_folder(
+    copy: Path, common: dict[str, Any], composed: Transfer, store: Store
+) -> None:
+    folder = copy / "artifacts" / "target" / composed.artifacts[0].id
+    made = evaluate(str(folder), data_root=common["data_root"], store=store.home, languages="en", max_eval_examples=5)
+    assert [item.kind for item in store.all()] == ["evaluation"]
+    assert made.artifacts[0].id == composed.artifacts[0].id
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"batch_size": 0}, "--batch-size"),
+        ({"split": "dev"}, "no split 'dev'"),
+        ({"max_eval_examples": -1}, "--max-eval-examples"),
+        ({"languages": ""}, "language"),
+        ({"languages": "ja"}, "'ja'"),
+        ({"baseline": "nothing"}, "no artifact 'nothing'"),
+        ({"data_root": "/no/such/folder"}, "not a folder"),
+    ],
+)
+def test_mistakes_in_evaluating(
+    options: dict[str, Any], says: str, shelf: Path, common: dict[str, Any], composed: Transfer
+) -> None:
+    before = kept_in(shelf)
+    with pytest.raises(AdapterStiltsError, match=says):
+        evaluate(composed.artifacts[0].id, **{"data_root": common["data_root"], "store": shelf, **options})
+    assert kept_in(shelf) == before
+
+
+# One stage
+
+
+@pytest.mark.usefixtures("no_training")
+def test_an_intermediate_adapter_is_trained_once(shelf: Path, common: dict[str, Any]) -> None:
+    result = train_intermediate("squad", **common, store=shelf)
+    assert result.reused
+    assert result.artifact.id == found(Store(shelf), "squad", 0).id
+
+
+def test_a_target_is_no_intermediate_task(common: dict[str, Any], store: Store) -> None:
+    with pytest.raises(UnknownNameError, match="'xnli' is a target task; intermediate tasks are: mnli, squad"):
+        train_intermediate("xnli", **common, store=store.home)

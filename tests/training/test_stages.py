@@ -1,0 +1,528 @@
+"""Stages: fingerprints follow all that decides the result, and the store gets whole artifacts or none."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from adapterstilts.data.rows import load_rows
+from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, TrainingError
+from adapterstilts.fingerprints import fingerprint_file
+from adapterstilts.models.backbone import identify
+from adapterstilts.models.expression import Expression, Nothing, parse
+from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.training import stages
+from adapterstilts.training.settings import TrainingSettings
+from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
+from adapterstilts.training.trainer import StiltsTrainer
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+TINY: dict[str, Any] = {"steps": 3, "batch_size": 4, "max_length": 64, "evaluations": 1}
+MakeStage = Callable[..., TrainingStage]
+
+#: Another value for each setting; a new setting has to be added here.
+OTHERWISE: dict[str, Any] = {
+    "adapter": "double_seq_bn",
+    "reduction_factor": 8,
+    "epochs": 2.5,
+    "steps": 4,
+    "learning_rate": 2e-4,
+    "warmup_ratio": 0.2,
+    "batch_size": 8,
+    "gradient_accumulation": 2,
+    "weight_decay": 0.01,
+    "max_grad_norm": 0.5,
+    "fusion_dropout": 0.3,
+    "max_length": 48,
+    "doc_stride": 16,
+    "max_train_examples": 40,
+    "max_validation_examples": 10,
+    "sample_seed": 1,
+    "evaluations": 2,
+    "patience": 3,
+    "precision": "bf16",
+    "seed": 1,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Matrices of 32 by 32 are not worth the threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def stage(toy_backbone_folder: Path, toy_mirror: Path) -> MakeStage:
+    """A function that makes a stage on the toy backbone and mirror."""
+
+    def make(
+        task_name: str = "mnli",
+        expression: str = "none",
+        *,
+        inputs: tuple[Artifact, ...] = (),
+        backbone: Path = toy_backbone_folder,
+        root: Path = toy_mirror,
+        **settings: Any,
+    ) -> TrainingStage:
+        parsed: Expression = parse(expression)
+        return TrainingStage(
+            get_task(task_name), TrainingSettings(**TINY | settings), identify(str(backbone)), parsed, inputs, root
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def shelf(stage: MakeStage, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A store with intermediate adapters for mnli, twice, and for squad. Tests only read it."""
+    kept = Store(tmp_path_factory.mktemp("shelf"))
+    for made in (stage("mnli"), stage("squad"), stage("mnli", seed=1)):
+        run_stage(made, kept)
+    return kept
+
+
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of the datasets library that has seen no other mirror."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "own-cache"))
+    return tmp_path / "own-cache"
+
+
+def artifact_of(kept: Store, name: str, seed: int = 0) -> Artifact:
+    (found,) = kept.all(
+        "intermediate", lambda item: (item.manifest["task"], item.manifest["settings"]["seed"]) == (name, seed)
+    )
+    return found
+
+
+def weights(artifact: Artifact) -> dict[str, bytes]:
+    """Return the bytes of each weights file."""
+    return {
+        path.relative_to(artifact.path).as_posix(): path.read_bytes()
+        for path in sorted(artifact.path.rglob("*.safetensors"))
+    }
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) if folder.exists() else []
+
+
+def with_other_rows(source: Path, target: Path, split: str, change: Callable[[Dataset], Dataset]) -> Path:
+    """Copy a mirror and change a split of MNLI in it."""
+    from datasets import Dataset
+
+    shutil.copytree(source, target)
+    (path,) = (target / "nyu-mll" / "glue" / "mnli").glob(f"{split}-*.parquet")
+    change(Dataset.from_parquet(str(path), cache_dir=str(target / "cache"))).to_parquet(str(path))
+    return target
+
+
+def one_more_word(table: Dataset) -> Dataset:
+    return table.map(lambda row, number: {"hypothesis": row["hypothesis"] + " x" * (number == 7)}, with_indices=True)
+
+
+# Fingerprints
+
+
+def test_there_is_another_value_for_each_setting() -> None:
+    assert set(OTHERWISE) == {field.name for field in dataclasses.fields(TrainingSettings)}
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_each_setting_changes_the_fingerprint(name: str, stage: MakeStage) -> None:
+    """But for the fusion's dropout where nothing is fused: the baseline of two such stages is one and the same."""
+    plain, changed = stage(), stage(**{name: OTHERWISE[name]})
+    assert (plain.fingerprint == changed.fingerprint) is (name == "fusion_dropout")
+
+
+def test_the_dropout_of_a_fusion_changes_its_fingerprint(stage: MakeStage, shelf: Store) -> None:
+    inputs = artifact_of(shelf, "mnli"), artifact_of(shelf, "squad")
+
+    def made(dropout: float | None) -> str:
+        return stage("xnli", "mnli+squad", inputs=inputs, fusion_dropout=dropout).fingerprint
+
+    assert len({made(None), made(0.0), made(0.3)}) == 3
+
+
+def test_what_is_composed_changes_the_fingerprint(stage: MakeStage, shelf: Store) -> None:
+    mnli, other_mnli, squad = artifact_of(shelf, "mnli"), artifact_of(shelf, "mnli", 1), artifact_of(shelf, "squad")
+    made = {
+        "none": stage("xnli"),
+        "mnli": stage("xnli", "mnli", inputs=(mnli,)),
+        "squad": stage("xnli", "squad", inputs=(squad,)),
+        "other mnli": stage("xnli", "mnli", inputs=(other_mnli,)),
+        "fused": stage("xnli", "mnli+squad", inputs=(mnli, squad)),
+        "fused the other way": stage("xnli", "squad+mnli", inputs=(squad, mnli)),
+        "fused with another": stage("xnli", "mnli+squad", inputs=(other_mnli, squad)),
+    }
+    assert len({item.fingerprint for item in made.values()}) == len(made)
+
+
+def test_the_task_changes_the_fingerprint_where_rows_are_the_same(stage: MakeStage) -> None:
+    mnli, xnli = stage("mnli"), stage("xnli")
+    assert mnli.train_rows.fingerprint == xnli.train_rows.fingerprint
+    assert mnli.fingerprint != xnli.fingerprint
+
+
+@pytest.mark.parametrize("split", ["train", "validation_matched"])
+def test_one_other_row_changes_the_fingerprint(
+    split: str, stage: MakeStage, toy_mirror: Path, tmp_path: Path, own_cache: Path
+) -> None:
+    other = with_other_rows(toy_mirror, tmp_path / "hub", split, one_more_word)
+    changed = stage(root=other).fingerprint
+    shutil.rmtree(own_cache)
+    assert changed != stage().fingerprint
+
+
+def test_another_mirror_of_the_same_look_has_rows_of_its_own(toy_mirror: Path, tmp_path: Path) -> None:
+    """The datasets library takes two folders of one name for the same where their READMEs are equal."""
+    task = get_task("mnli")
+    before = load_rows(task, "train", root=toy_mirror)
+    other = with_other_rows(toy_mirror, tmp_path / "hub", "train", one_more_word)
+    rows = load_rows(task, "train", root=other)
+    assert rows.table["text_pair"][7] == before.table["text_pair"][7] + " x"
+    assert rows.fingerprint != before.fingerprint
+
+
+def test_a_file_of_a_mirror_that_is_replaced_is_read_again(toy_mirror: Path, tmp_path: Path) -> None:
+    task = get_task("mnli")
+    shutil.copytree(toy_mirror, tmp_path / "hub")
+    before = load_rows(task, "train", root=tmp_path / "hub")
+    other = with_other_rows(toy_mirror, tmp_path / "other", "train", one_more_word)
+    shutil.copytree(other, tmp_path / "hub", dirs_exist_ok=True)
+    assert load_rows(task, "train", root=tmp_path / "hub").fingerprint != before.fingerprint
+
+
+def test_rows_that_are_not_used_do_not_change_the_fingerprint(
+    stage: MakeStage, toy_mirror: Path, tmp_path: Path, own_cache: Path
+) -> None:
+    other = with_other_rows(toy_mirror, tmp_path / "hub", "validation_mismatched", lambda table: table.select(range(3)))
+    changed = stage(root=other).fingerprint
+    shutil.rmtree(own_cache)
+    assert changed == stage().fingerprint
+
+
+def test_other_weights_of_the_backbone_change_the_fingerprint(
+    stage: MakeStage, toy_backbone_folder: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import save_file
+
+    other = tmp_path / "other"
+    shutil.copytree(toy_backbone_folder, other)
+    tensors = load_file(other / "model.safetensors")
+    tensors["roberta.embeddings.LayerNorm.bias"][0] += 1e-3
+    save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
+    assert stage(backbone=other).fingerprint != stage().fingerprint
+
+
+def test_the_place_of_backbone_and_mirror_does_not_change_the_fingerprint(
+    stage: MakeStage, toy_backbone_folder: Path, toy_mirror: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(toy_backbone_folder, tmp_path / "backbone")
+    shutil.copytree(toy_mirror, tmp_path / "hub")
+    assert stage(backbone=tmp_path / "backbone", root=tmp_path / "hub").fingerprint == stage().fingerprint
+
+
+# Running
+
+
+def test_a_stage_is_trained_once(stage: MakeStage, shelf: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("nothing may be loaded or trained")
+
+    monkeypatch.setattr(stages, "load_backbone", never)
+    monkeypatch.setattr(StiltsTrainer, "fit", never)
+    before = everything(shelf.home)
+    result = run_stage(stage("mnli"), shelf)
+    assert result.reused
+    assert result.artifact.id == artifact_of(shelf, "mnli").id
+    assert result.to_json()["state"] == "reused"
+    assert everything(shelf.home) == before
+
+
+def test_two_runs_write_the_same_bytes_and_another_seed_others(stage: MakeStage, shelf: Store, store: Store) -> None:
+    inputs = artifact_of(shelf, "mnli"), artifact_of(shelf, "squad")
+    first = run_stage(stage("xnli", "mnli+squad", inputs=inputs), store).artifact
+    again = run_stage(stage("xnli", "mnli+squad", inputs=inputs), Store(store.home / "again")).artifact
+    other = run_stage(stage("xnli", "mnli+squad", inputs=inputs, seed=1), store).artifact
+    assert set(weights(first)) == {
+        f"{part}.safetensors" for part in ("adapters/mnli", "adapters/squad", "adapters/xnli", "fusion", "head")
+    }
+    assert weights(first) == weights(again)
+    assert first.read_lines("curve.jsonl") == again.read_lines("curve.jsonl")
+    for name, data in weights(first).items():
+        assert (weights(other)[name] == data) is (name in ("adapters/mnli.safetensors", "adapters/squad.safetensors"))
+
+
+def test_intermediate_adapters_stay_as_they_are(stage: MakeStage, shelf: Store, store: Store) -> None:
+    inputs = artifact_of(shelf, "mnli"), artifact_of(shelf, "squad")
+    made = run_stage(stage("xnli", "mnli+squad", inputs=inputs, learning_rate=1e-2), store).artifact
+    for item, name in zip(inputs, ("mnli", "squad"), strict=True):
+        before = load_file(item.path / f"adapters/{name}.safetensors")
+        after = load_file(made.path / f"adapters/{name}.safetensors")
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[key], after[key]) for key in before)
+        assert any(bool(tensor.any()) for tensor in before.values())
+    assert made.manifest["inputs"] == [item.id for item in inputs]
+
+
+def test_the_curve_is_json_lines_with_the_loss_of_each_step(shelf: Store) -> None:
+    artifact = artifact_of(shelf, "mnli")
+    text = (artifact.path / "curve.jsonl").read_text(encoding="utf-8")
+    records = [json.loads(line) for line in text.splitlines()]
+    losses = {record["step"]: record["loss"] for record in records if "loss" in record}
+    assert list(losses) == [1, 2, 3]
+    assert all(0.3 < loss < 5 for loss in losses.values()), "three classes, hardly trained: about log 3"
+    assert [record["step"] for record in records if "validation_accuracy" in record] == [3]
+    assert all(
+        record["learning_rate"] <= artifact.manifest["settings"]["learning_rate"]
+        for record in records
+        if "loss" in record
+    )
+
+
+def test_the_manifest_tells_scores_rows_and_cost(
+    stage: MakeStage, store: Store, toy_mirror: Path, toy_backbone_folder: Path
+) -> None:
+    started = time.perf_counter()
+    made = run_stage(stage("squad", steps=None, epochs=2.0, batch_size=8), store)
+    passed = time.perf_counter() - started
+    manifest = made.artifact.manifest
+    cost = manifest["resources"]
+    tensors = [load_file(made.artifact.path / name) for name in manifest["files"] if name.endswith(".safetensors")]
+    assert cost["trained_parameters"] == sum(tensor.numel() for part in tensors for tensor in part.values())
+    # hidden 32, bottleneck 2 (reduction factor 16), 2 layers; the head has 2 outputs
+    assert cost["trained_parameters"] == 2 * (32 * 2 + 2 + 2 * 32 + 32) + (32 * 2 + 2)
+    assert 0 < cost["wall_seconds"] <= passed + 0.01
+    features = 2 * manifest["data"]["train"]["rows"]
+    assert cost["examples_per_second"] * cost["wall_seconds"] == pytest.approx(features, rel=0.05)
+    assert 8 < cost["tokens_per_second"] / cost["examples_per_second"] < 64
+    assert cost["device"].startswith("cpu (") or torch.cuda.is_available()
+    assert 50 * 2**20 < cost["peak_memory"]["resident_bytes"] < 64 * 2**30
+    assert manifest["metrics"]["steps"] == 16
+    assert 1 <= manifest["metrics"]["best_step"] <= 16
+    assert list(manifest["metrics"]["validation"]) == ["f1", "exact_match"]
+    task = get_task("squad")
+    assert manifest["data"]["train"]["fingerprint"] == load_rows(task, "train", root=toy_mirror).fingerprint
+    assert manifest["data"]["train"]["rows"] == 60
+    assert manifest["backbone"] == dataclasses.asdict(identify(str(toy_backbone_folder)))
+    assert manifest["versions"]["torch"] == torch.__version__
+    assert {name: fingerprint_file(made.artifact.path / name) for name in manifest["files"]} == manifest["files"]
+    assert set(manifest["files"]) == {
+        "composition.json",
+        "curve.jsonl",
+        "adapters/squad.safetensors",
+        "head.safetensors",
+    }
+
+
+def test_a_sample_of_the_rows_is_what_is_trained_on(stage: MakeStage, store: Store) -> None:
+    manifest = run_stage(stage("mnli", max_train_examples=10, max_validation_examples=7), store).artifact.manifest
+    assert (manifest["data"]["train"]["rows"], manifest["data"]["validation"]["rows"]) == (10, 7)
+
+
+def test_a_loss_that_is_no_number_leaves_nothing_in_the_store(
+    stage: MakeStage, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = StiltsTrainer.compute_loss
+
+    def broken(self: StiltsTrainer, *arguments: Any, **options: Any) -> Any:
+        loss = plain(self, *arguments, **options)
+        return loss * float("nan") if self.state.global_step == 1 else loss
+
+    monkeypatch.setattr(StiltsTrainer, "compute_loss", broken)
+    with pytest.raises(TrainingError, match=r"at step 2 \(learning rate [0-9.e+-]+\)"):
+        run_stage(stage("mnli"), store)
+    assert store.all() == []
+    assert [path for path in everything(store.home) if not path.startswith("cache")] in ([], ["tmp"])
+
+
+def test_a_learning_rate_that_blows_up_is_told_or_survived(stage: MakeStage, store: Store) -> None:
+    """Nothing that is no number may reach the store, whatever the settings."""
+    try:
+        artifact = run_stage(
+            stage("mnli", steps=30, learning_rate=0.99, max_grad_norm=1e9, warmup_ratio=0.0), store
+        ).artifact
+    except TrainingError:
+        assert store.all() == []
+    else:
+        tensors = [load_file(artifact.path / name) for name in weights(artifact)]
+        assert all(bool(tensor.isfinite().all()) for part in tensors for tensor in part.values())
+
+
+def test_a_length_above_the_backbones_is_refused_before_training(stage: MakeStage, store: Store) -> None:
+    with pytest.raises(SettingsError, match=r"--max-length 129 .* at most 128"):
+        run_stage(stage("mnli", max_length=129), store)
+    assert store.all() == []
+
+
+def test_an_adapter_of_another_backbone_is_refused(
+    stage: MakeStage, shelf: Store, store: Store, toy_backbone_folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(toy_backbone_folder, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-3}))
+    with pytest.raises(ArtifactError) as caught:
+        run_stage(stage("xnli", "mnli", inputs=(artifact_of(shelf, "mnli"),), backbone=other), store)
+    assert str(other) in str(caught.value)
+    assert str(toy_backbone_folder) in str(caught.value)
+    assert store.all() == []
+
+
+def test_adapters_at_different_places_cannot_be_fused(stage: MakeStage, shelf: Store, store: Store) -> None:
+    deep = run_stage(stage("squad", adapter="double_seq_bn"), store).artifact
+    made = stage("xnli", "mnli+squad", inputs=(artifact_of(shelf, "mnli"), deep))
+    with pytest.raises(ExpressionError, match="'mnli' and 'squad' cannot be fused"):
+        run_stage(made, store)
+
+
+def test_a_missing_input_is_named(stage: MakeStage, shelf: Store, store: Store) -> None:
+    with pytest.raises(ArtifactError, match="'squad'"):
+        run_stage(stage("xnli", "mnli+squad", inputs=(artifact_of(shelf, "mnli"),)), store)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_rows_of_which_none_can_be_learnt_from(
+    stage: MakeStage, store: Store, toy_mirror: Path, tmp_path: Path
+) -> None:
+    from datasets import Dataset
+
+    shutil.copytree(toy_mirror, tmp_path / "hub")
+    (path,) = (tmp_path / "hub" / "rajpurkar" / "squad" / "plain_text").glob("train-*.parquet")
+    table = Dataset.from_parquet(str(path), cache_dir=str(tmp_path / "cache"))
+    moved = table.map(lambda row: {"answers": {"text": ["nowhere"], "answer_start": [0]}}, features=table.features)
+    moved.to_parquet(str(path))
+    with pytest.raises(SettingsError, match="answer not in context: 60"):
+        run_stage(stage("squad", root=tmp_path / "hub"), store)
+    assert store.all() == []
+
+
+def test_the_baseline_of_a_stage_has_the_fingerprint_of_the_plain_stage(stage: MakeStage, shelf: Store) -> None:
+    inputs = artifact_of(shelf, "mnli"), artifact_of(shelf, "squad")
+    fused = stage("xnli", "mnli+squad", inputs=inputs, fusion_dropout=0.3)
+    assert fused.identity(Nothing(), []) == stage("xnli").identity()
+
+
+def test_what_a_stage_says_of_itself(shelf: Store) -> None:
+    told = StageResult(artifact_of(shelf, "mnli", 1), False, 1.234).to_json()
+    artifact = artifact_of(shelf, "mnli", 1)
+    assert told == {
+        "kind": "intermediate",
+        "name": "mnli",
+        "artifact": artifact.id,
+        "state": "trained",
+        "seconds": 1.23,
+        "seed": 1,
+    }
+
+
+# Damage
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_stage_whose_manifest_is_damaged_is_trained_again(damage: str, stage: MakeStage, store: Store) -> None:
+    """Hours of training must not end in a crash because an old folder of the same name is in the way."""
+    first = run_stage(stage("mnli"), store).artifact
+    before = weights(first)
+    manifest = first.path / "manifest.json"
+    if damage == "cut":
+        manifest.write_text(manifest.read_text()[:100])
+    else:
+        manifest.unlink()
+    result = run_stage(stage("mnli"), store)
+    assert not result.reused
+    assert weights(result.artifact) == before
+    assert run_stage(stage("mnli"), store).reused
+
+
+KILLED_WHILE_TRAINING = """
+import sys
+import torch
+torch.set_num_threads(1)
+from adapterstilts.training.trainer import StiltsTrainer
+plain = StiltsTrainer.training_step
+def told(self, *arguments, **options):
+    loss = plain(self, *arguments, **options)
+    if self.state.global_step == 1:
+        print("in the midst", flush=True)
+        sys.stdin.read()
+    return loss
+StiltsTrainer.training_step = told
+"""
+KILLED_WHILE_WRITING = """
+import os, signal
+import torch
+torch.set_num_threads(1)
+from adapterstilts.training import stages
+plain = stages.save_composed
+def half(composed, folder):
+    plain(composed, folder)
+    (folder / "head.safetensors").write_bytes(b"half")
+    print("in the midst", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+stages.save_composed = half
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@pytest.mark.parametrize("script", [KILLED_WHILE_TRAINING, KILLED_WHILE_WRITING], ids=["training", "writing"])
+def test_a_process_that_is_killed_leaves_a_store_to_go_on_with(
+    script: str,
+    stage: MakeStage,
+    shelf: Store,
+    store: Store,
+    toy_backbone_folder: Path,
+    toy_mirror: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    call = (
+        "from adapterstilts.studies.transfer import train_intermediate\n"
+        f"train_intermediate('mnli', backbone={str(toy_backbone_folder)!r}, data_root={str(toy_mirror)!r}, "
+        f"store={str(store.home)!r}, settings={TINY!r})\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script + call],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"in the midst\n"
+    finally:
+        process.kill()
+        process.wait()
+        process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    left: Mapping[str, Any] = {path.name: path for path in (store.home / "tmp").glob("mnli*")}
+    assert bool(left) is (script is KILLED_WHILE_WRITING), "the half-written folder lies where nobody looks"
+
+    assert store.all() == []
+    result = run_stage(stage("mnli"), store)
+    assert not result.reused
+    assert [item.id for item in store.all()] == [result.artifact.id]
+    assert [text for text in caplog.messages if "Left out" in text] == []
+    assert weights(result.artifact) == weights(artifact_of(shelf, "mnli"))
