@@ -51,7 +51,17 @@ def session() -> Iterator[Reporter]:
 
 def print_json(document: Any) -> None:
     """Write one JSON document to stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(text: str) -> None:
+    """Write to stdout as UTF-8, whatever the terminal or pipe says of itself."""
+    if hasattr(sys.stdout, "buffer"):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8"))
+        sys.stdout.buffer.flush()
+    else:
+        sys.stdout.write(text)
 
 
 def print_table(table: Table) -> None:
@@ -133,5 +143,6 @@ def _quiet_libraries() -> None:
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logger = logging.getLogger("adapterstilts")
     logger.handlers[:] = [handler]
-    logger.setLevel(os.environ.get("ADAPTERSTILTS_LOG", "WARNING").upper())
+    level = os.environ.get("ADAPTERSTILTS_LOG", "WARNING").upper()
+    logger.setLevel(level if isinstance(logging.getLevelName(level), int) else logging.WARNING)
     logger.propagate = False

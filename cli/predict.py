@@ -11,7 +11,7 @@ import typer
 
 from adapterstilts.errors import DataFormatError, SettingsError
 
-from .console import notes, session
+from .console import notes, session, write_text
 from .options import StoreFolder
 
 
@@ -33,23 +33,24 @@ def command(
     with session() as reporter:
         from adapterstilts.studies.prediction import predict
 
-        if output is not None and not output.absolute().parent.is_dir():
-            raise SettingsError(f"--output '{output}' cannot be written: its folder does not exist.")
+        if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
+            raise SettingsError(f"--output '{output}' cannot be written: it is a folder, or its folder does not exist.")
         answers = predict(
             artifact, _lines(source), backbone=backbone, store=store, batch_size=batch_size, reporter=reporter
         )
         text = "".join(json_library.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
         if output is None:
-            sys.stdout.write(text)
+            write_text(text)
         else:
             output.write_text(text, encoding="utf-8")
             notes.print(f"{len(answers)} answers written to {output}")
 
 
 def _lines(source: str) -> list[str]:
-    if source == "-":
-        return sys.stdin.read().splitlines()
+    name = "stdin" if source == "-" else f"'{source}'"
     try:
-        return Path(source).read_text(encoding="utf-8").splitlines()
+        content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        # Not splitlines: it also cuts at separators that may stand within a text.
+        return content.decode("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataFormatError(f"'{source}' cannot be read: {error}.") from error
+        raise DataFormatError(f"{name} cannot be read as UTF-8: {error}.") from error

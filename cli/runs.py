@@ -7,10 +7,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from adapterstilts.errors import unknown
 from adapterstilts.store.artifacts import Artifact, Store
 
 from .console import notes, print_json, print_table, result_console, session
 from .options import Json, StoreFolder
+
+KINDS = ("intermediate", "target", "evaluation")
 
 
 def command(
@@ -21,6 +24,8 @@ def command(
 ) -> None:
     """List finished artifacts, oldest first, or show one."""
     with session():
+        if kind is not None and kind not in KINDS:
+            raise unknown("kind of artifact", kind, KINDS)
         kept = Store(store)
         if artifact is not None:
             found = kept.get(artifact)
@@ -34,7 +39,8 @@ def command(
             print_json([_document(item) for item in found_all])
             return
         if not found_all:
-            notes.print(f"The store {kept.home} is empty.")
+            holds = f"has no {kind} artifact" if kind else "is empty"
+            notes.print(f"The store {kept.home} {holds}.", soft_wrap=True)
             return
         table = Table(caption=str(kept.home), caption_justify="left")
         for title in ("artifact", "kind", "backbone", "score", "seconds", "made"):

@@ -139,7 +139,12 @@ def _raw_rows(task: TaskSpec, source: Source, language: str, root: Path | None) 
     columns = {ours: raw[theirs][:] for ours, theirs in source.columns.items()}
     plain = [f"{language}-{number}" for number in range(len(raw))]
     columns["language"] = _languages(source, language, raw, columns.get("id", plain))
-    columns.setdefault("id", [f"{code}-{source.split}-{number}" for number, code in enumerate(columns["language"])])
+    if "id" not in columns:
+        seen: Counter[str] = Counter()  # numbered within a language, so that parallel rows have the same number
+        columns["id"] = []
+        for code in columns["language"]:
+            columns["id"].append(f"{code}-{source.split}-{seen[code]}")
+            seen[code] += 1
     if "label" in columns:
         number = _label_reader(task, source, raw.features[source.columns["label"]])
         columns["label"] = [number(label) for label in columns["label"]]

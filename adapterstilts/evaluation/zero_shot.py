@@ -36,6 +36,8 @@ class Evaluation:
     task: TaskSpec
     statistics: dict[str, np.ndarray]
     """Additive statistics of the metric, (examples, statistics), by language."""
+    examples: dict[str, tuple[str, ...]]
+    """Ids of the rows, without the language, in the order of the statistics, by language."""
     missing: tuple[str, ...]
     """Languages of the task that the data source does not have."""
     reused: bool
@@ -135,7 +137,7 @@ def run_evaluation(
     if found is not None:
         values = _read_answers(found, rows)
         statistics = statistics_by_language(rows, values)
-        return Evaluation(found, task, statistics, rows.missing, True, time.perf_counter() - started)
+        return Evaluation(found, task, statistics, _examples(rows), rows.missing, True, time.perf_counter() - started)
 
     store.check_writable()
     composed = load_composed(artifact, load_backbone_of(artifact, backbone), task)
@@ -188,7 +190,15 @@ def run_evaluation(
             write_lines(folder / predictions_file(language), records)
     made = store.find(key)
     assert made is not None
-    return Evaluation(made, task, statistics, rows.missing, False, time.perf_counter() - started)
+    return Evaluation(made, task, statistics, _examples(rows), rows.missing, False, time.perf_counter() - started)
+
+
+def _examples(rows: Rows) -> dict[str, tuple[str, ...]]:
+    ids = rows.table["id"][:]
+    return {
+        language: tuple(ids[position].removeprefix(f"{language}-") for position in rows.of_language(language))
+        for language in rows.languages
+    }
 
 
 def predictions_file(language: str) -> str:

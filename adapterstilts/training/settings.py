@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from adapterstilts.errors import SettingsError, unknown
 from adapterstilts.tasks.formats.base import EncodingSettings
 
+LARGEST_SEED = 2**32 - 1
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -56,7 +58,21 @@ class TrainingSettings:
     seed: int = setting(0, "Seed of new weights, data order and dropout.")
 
     def __post_init__(self) -> None:
-        faults = [
+        infinite = [
+            f"--{name.replace('_', '-')} must be a finite number"
+            for name, value in dataclasses.asdict(self).items()
+            if isinstance(value, float) and not math.isfinite(value)
+        ]
+        faults = [*infinite, *self._faults()]
+        try:
+            self.encoding  # noqa: B018  checks the lengths
+        except SettingsError as error:
+            faults.append(str(error).rstrip("."))
+        if faults:
+            raise SettingsError("; ".join(faults) + ".")
+
+    def _faults(self) -> list[str]:
+        return [
             f"--{name.replace('_', '-')} must be {what}, not {getattr(self, name)!r}"
             for name, what, fits in (
                 ("epochs", "above 0", self.epochs > 0),
@@ -77,13 +93,12 @@ class TrainingSettings:
                 ),
                 ("evaluations", "at least 1", self.evaluations >= 1),
                 ("patience", "at least 1", self.patience is None or self.patience >= 1),
+                ("seed", f"from 0 to {LARGEST_SEED}", 0 <= self.seed <= LARGEST_SEED),
+                ("sample_seed", f"from 0 to {LARGEST_SEED}", 0 <= self.sample_seed <= LARGEST_SEED),
                 ("precision", f"one of {', '.join(PRECISIONS)}", self.precision in PRECISIONS),
             )
             if not fits
         ]
-        if faults:
-            raise SettingsError("; ".join(faults) + ".")
-        self.encoding  # noqa: B018  checks the lengths
 
     @property
     def encoding(self) -> EncodingSettings:

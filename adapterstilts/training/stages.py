@@ -118,6 +118,19 @@ class TrainingStage:
             "data": {"train": self.train_rows.fingerprint, "validation": self.validation_rows.fingerprint},
         }
 
+    def check_length(self, limit: int) -> None:
+        """Compare the length of inputs with what the backbone takes.
+
+        Raises:
+            SettingsError: they are too long; says how to shorten them.
+        """
+        if self.settings.max_length > limit:
+            again = f" (for '{self.task.name}': adapterstilts train-intermediate {self.task.name} --max-length {limit})"
+            raise SettingsError(
+                f"--max-length {self.settings.max_length} is more than '{self.backbone.id}' can take; give at most "
+                f"{limit}{again if self.kind == 'intermediate' else ''}."
+            )
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of ``identity()``."""
@@ -175,7 +188,7 @@ def run_stage(
     make_deterministic()
     settings = stage.settings
     backbone = load_backbone(stage.backbone.id, stage.backbone.hub_revision)
-    _check_length(settings.max_length, backbone.max_length, stage.backbone.id)
+    stage.check_length(backbone.max_length)
     composed = build(backbone, composition, seed=settings.seed, fusion_dropout=settings.fusion_dropout)
     for name in stage.expression.names:
         load_part(composed, f"adapters/{name}", stage._input(name))
@@ -246,11 +259,6 @@ def _check_inputs(stage: TrainingStage) -> None:
     for artifact in stage.inputs:
         stage.backbone.require_same(artifact.manifest["backbone"], what=f"The intermediate adapter '{artifact.id}'")
         check_labels(artifact, get_task(artifact.manifest["task"]))
-
-
-def _check_length(asked: int, possible: int, backbone: str) -> None:
-    if asked > possible:
-        raise SettingsError(f"--max-length {asked} is more than '{backbone}' can take; give at most {possible}.")
 
 
 def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:

@@ -164,6 +164,7 @@ class StiltsTrainer(AdapterTrainer):
                 self.evaluate()
         finally:
             self.reporter.end()
+        self._check_weights()
         assert self._best is not None
         self.composed.restore(self._best)
         self.composed.model.eval()
@@ -220,13 +221,22 @@ class StiltsTrainer(AdapterTrainer):
         """
         loss = super().training_step(*arguments, **options)
         if not math.isfinite(loss.item()):
-            rate = self._get_learning_rate() if self.lr_scheduler is not None else self.args.learning_rate
-            raise TrainingError(
-                f"The loss is {loss.item()} at step {self.state.global_step + 1} (learning rate {rate:.2e}). "
-                f"Try a --learning-rate below {self.settings.learning_rate:g}, a larger --warmup-ratio, a smaller "
-                "--max-grad-norm, or --precision fp32. Nothing was stored."
-            )
+            raise self._diverged(f"The loss is {loss.item()}", self.state.global_step + 1)
         return loss
+
+    def _check_weights(self) -> None:
+        """Refuse weights that are no numbers: the last step can spoil them after a loss that still was one."""
+        for name, tensor in self.composed.trained_state().items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise self._diverged(f"'{name}' holds values that are not finite", self.state.global_step)
+
+    def _diverged(self, what: str, step: int) -> TrainingError:
+        rate = self._get_learning_rate() if self.lr_scheduler is not None else self.args.learning_rate
+        return TrainingError(
+            f"{what} at step {step} (learning rate {rate:.2e}). "
+            f"Try a --learning-rate below {self.settings.learning_rate:g}, a larger --warmup-ratio, a smaller "
+            "--max-grad-norm, or --precision fp32. Nothing was stored."
+        )
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Score the model on the validation rows, keep its state if it is the best so far, stop when patience ends."""
@@ -244,7 +254,7 @@ class StiltsTrainer(AdapterTrainer):
             self._worse += 1
             if self.settings.patience is not None and self._worse >= self.settings.patience:
                 self.control.should_training_stop = True
-                self.report.stopped_early = True
+                self.report.stopped_early = int(self.state.global_step) < self.planned
         metrics = {f"eval_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)

@@ -543,10 +543,11 @@ def test_pitfall_38_no_warning_comes_when_all_is_right(
             heard.append(record.getMessage())
 
     sources = [logging.getLogger(name) for name in ("adapters.model_mixin", "adapters.heads.model_mixin")]
-    kept = {source.name: source.filters[:] for source in sources}
+    kept = {source.name: (source.filters[:], source.level) for source in sources}
     listener = Listener(logging.WARNING)
     for source in sources:
         source.addHandler(listener)
+        source.setLevel(logging.WARNING)  # a command that ran before may have silenced the library
     try:
         for source in sources:
             source.filters.clear()
@@ -566,7 +567,8 @@ def test_pitfall_38_no_warning_comes_when_all_is_right(
     finally:
         for source in sources:
             source.removeHandler(listener)
-            source.filters[:] = kept[source.name]
+            source.filters[:], level = kept[source.name]
+            source.setLevel(level)
 
 
 def test_the_library_has_no_new_kinds_of_adapters() -> None:

@@ -21,13 +21,17 @@ def evaluation(right: dict[str, list[int]], task: str = "xnli", missing: tuple[s
     """An evaluation in which these rows were answered right."""
     statistics = {code: np.array([[1.0, float(item)] for item in items]) for code, items in right.items()}
     nothing: Any = None
-    return Evaluation(nothing, get_task(task), statistics, missing, False, 0.0)
+    return Evaluation(nothing, get_task(task), statistics, ids_of(statistics), missing, False, 0.0)
 
 
 def span_evaluation(f1: dict[str, list[float]], exact: dict[str, list[float]]) -> Evaluation:
     statistics = {code: np.array([[1.0, *pair] for pair in zip(f1[code], exact[code], strict=True)]) for code in f1}
     nothing: Any = None
-    return Evaluation(nothing, get_task("tydiqa"), statistics, (), False, 0.0)
+    return Evaluation(nothing, get_task("tydiqa"), statistics, ids_of(statistics), (), False, 0.0)
+
+
+def ids_of(statistics: dict[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
+    return {code: tuple(map(str, range(len(rows)))) for code, rows in statistics.items()}
 
 
 def resampled(system: list[list[int]], baseline: list[list[int]], seed: int = 0) -> list[float]:
@@ -213,3 +217,18 @@ def test_documents_have_two_decimals_and_names_of_languages(plain: Comparison) -
         "scores": {"accuracy": 0.0},
         "baseline_scores": {"accuracy": 25.0},
     }
+
+
+def test_rows_that_are_no_translations_of_each_other_are_drawn_apart() -> None:
+    """XNLI's languages share their originals; where other rows were left out in one of them, they no longer do."""
+    system, baseline = (
+        evaluation({"de": [1, 0] * 20, "en": [1, 0] * 20}),
+        evaluation({"de": [0, 0] * 20, "en": [0, 0] * 20}),
+    )
+    together = compare([system], [baseline])
+    system.examples["de"] = tuple(f"other-{number}" for number in range(40))
+    apart = compare([system], [baseline])
+    assert together.languages["en"].interval == apart.languages["en"].interval
+    assert together.mean.delta == apart.mean.delta == 50
+    width = [item.mean.interval[1] - item.mean.interval[0] for item in (together, apart) if item.mean.interval]
+    assert width[0] == pytest.approx(math.sqrt(2) * width[1], rel=0.2)

@@ -35,10 +35,13 @@ class EncodingSettings:
     n_best: int = 20
 
     def __post_init__(self) -> None:
+        faults = []
         if self.max_length < 8:
-            raise SettingsError(f"--max-length {self.max_length} leaves no room for text; give at least 8.")
-        if not self.doc_stride >= 0:
-            raise SettingsError(f"--doc-stride {self.doc_stride} is negative.")
+            faults.append(f"--max-length {self.max_length} leaves no room for text; give at least 8")
+        if self.doc_stride < 0:
+            faults.append(f"--doc-stride {self.doc_stride} is negative")
+        if faults:
+            raise SettingsError("; ".join(faults) + ".")
 
     @property
     def question_room(self) -> int:
