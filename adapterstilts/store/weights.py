@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors to a safetensors file, in the order of their names."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
-    save_file(ordered, str(path), metadata={"format": "pt"})
+    # Not save_file, which makes files that their owner alone can read, whatever the umask.
+    path.write_bytes(save(ordered, metadata={"format": "pt"}))
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.tasks.formats.base import (
@@ -24,24 +25,16 @@ if TYPE_CHECKING:
     from adapterstilts.tasks.spec import TaskSpec
 
 
-def _cut(encoding: Any, position: int) -> bool:
-    return bool(encoding.encodings[position].overflowing)
+class _OneOfSeveral(Format):
+    """A number of text pairs a row, and a ``label`` that is a position among several."""
 
+    @abstractmethod
+    def _pairs(self, batch: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
+        """Return first and second texts, those of a row after each other."""
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    import numpy as np
-
-    powers = np.exp(logits - logits.max())
-    return powers / powers.sum()
-
-
-class Classification(Format):
-    """A text, or a pair of texts, and one label of several. Logits: (labels,)."""
-
-    name = "classification"
-
-    def head(self, task: TaskSpec) -> HeadSpec:
-        return HeadSpec("classification", len(task.labels), task.labels)
+    @abstractmethod
+    def _value(self, task: TaskSpec, position: int) -> Any:
+        """Return the answer that a position stands for."""
 
     def encode(
         self,
@@ -54,17 +47,18 @@ class Classification(Format):
     ) -> Encoded:
         from datasets import Dataset
 
-        columns: dict[str, list[Any]] = {"example": [], "labels": []}
+        columns: dict[str, list[Any]] = {"example": list(range(len(rows))), "labels": rows["label"][:]}
         cut = 0
         for run in batches(len(rows)):
-            batch = rows[run.start : run.stop]
-            pair = (shortened(batch[name], tokenizer, settings.max_length) for name in ("text", "text_pair"))
-            encoding = tokenizer(*pair, truncation=True, max_length=settings.max_length)
+            pairs = self._pairs(rows[run.start : run.stop])
+            texts = (shortened(part, tokenizer, settings.max_length) for part in pairs)
+            encoding = tokenizer(*texts, truncation=True, max_length=settings.max_length)
             for name in input_columns(encoding):
-                columns.setdefault(name, []).extend(encoding[name])
-            columns["labels"].extend(batch["label"])
-            columns["example"].extend(run)
-            cut += sum(_cut(encoding, position) for position in range(len(run)))
+                values = encoding[name]
+                if task.choices:
+                    values = [values[at : at + task.choices] for at in range(0, len(values), task.choices)]
+                columns.setdefault(name, []).extend(values)
+            cut += sum(bool(one.overflowing) for one in encoding.encodings)
         return Encoded(Dataset.from_dict(columns), {"texts cut": cut} if cut else {})
 
     def decode(
@@ -75,14 +69,35 @@ class Classification(Format):
         logits: Sequence[np.ndarray],
         settings: EncodingSettings,
     ) -> list[Answer]:
-        return [Answer(task.labels[int(values.argmax())], float(_softmax(values).max())) for values in logits]
+        import numpy as np
+
+        answers = []
+        for values in logits:
+            powers = np.exp(values - values.max())
+            answers.append(Answer(self._value(task, int(values.argmax())), float(powers.max() / powers.sum())))
+        return answers
+
+
+class Classification(_OneOfSeveral):
+    """A text, or a pair of texts, and one label of several. Logits: (labels,)."""
+
+    name = "classification"
+
+    def head(self, task: TaskSpec) -> HeadSpec:
+        return HeadSpec("classification", len(task.labels), task.labels)
+
+    def _pairs(self, batch: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
+        return batch["text"], batch["text_pair"]
+
+    def _value(self, task: TaskSpec, position: int) -> str:
+        return task.labels[position]
 
     def metric_inputs(self, task: TaskSpec, rows: Dataset, answers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         numbers = {name: number for number, name in enumerate(task.labels)}
         return [numbers[answer] for answer in answers], rows["label"][:]
 
 
-class MultipleChoice(Format):
+class MultipleChoice(_OneOfSeveral):
     """A text and several continuations, one of them right. Logits: (choices,).
 
     The continuation is the second text of a pair, as in Zellers et al. 2019 and jiant.
@@ -93,43 +108,12 @@ class MultipleChoice(Format):
     def head(self, task: TaskSpec) -> HeadSpec:
         return HeadSpec("multiple_choice", task.choices)
 
-    def encode(
-        self,
-        task: TaskSpec,
-        rows: Dataset,
-        tokenizer: PreTrainedTokenizerFast,
-        settings: EncodingSettings,
-        *,
-        training: bool,
-    ) -> Encoded:
-        from datasets import Dataset
+    def _pairs(self, batch: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
+        texts = [text for text, choices in zip(batch["text"], batch["choices"], strict=True) for _ in choices]
+        return texts, [choice for choices in batch["choices"] for choice in choices]
 
-        columns: dict[str, list[Any]] = {"example": [], "labels": []}
-        cut = 0
-        for run in batches(len(rows)):
-            batch = rows[run.start : run.stop]
-            texts = [text for text, choices in zip(batch["text"], batch["choices"], strict=True) for _ in choices]
-            choices = [choice for choices in batch["choices"] for choice in choices]
-            pair = (shortened(part, tokenizer, settings.max_length) for part in (texts, choices))
-            encoding = tokenizer(*pair, truncation=True, max_length=settings.max_length)
-            for name in input_columns(encoding):
-                values = encoding[name]
-                grouped = [values[start : start + task.choices] for start in range(0, len(values), task.choices)]
-                columns.setdefault(name, []).extend(grouped)
-            columns["labels"].extend(batch["label"])
-            columns["example"].extend(run)
-            cut += sum(_cut(encoding, position) for position in range(len(texts)))
-        return Encoded(Dataset.from_dict(columns), {"texts cut": cut} if cut else {})
-
-    def decode(
-        self,
-        task: TaskSpec,
-        rows: Dataset,
-        encoded: Encoded,
-        logits: Sequence[np.ndarray],
-        settings: EncodingSettings,
-    ) -> list[Answer]:
-        return [Answer(int(values.argmax()), float(_softmax(values).max())) for values in logits]
+    def _value(self, task: TaskSpec, position: int) -> int:
+        return position
 
     def metric_inputs(self, task: TaskSpec, rows: Dataset, answers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         return list(answers), rows["label"][:]
