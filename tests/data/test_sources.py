@@ -1,0 +1,128 @@
+"""The Hub's side of loading rows: what its client is asked for, and what is said when it does not answer."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapterstilts.data import network, sources
+from adapterstilts.data.rows import load_rows
+from adapterstilts.errors import DataUnavailableError
+from adapterstilts.tasks.catalogue import TASKS, get_task
+from adapterstilts.tasks.catalogue.intermediate import GLUE_REVISION
+from adapterstilts.tasks.catalogue.xtreme import XTREME_REVISION
+
+
+@pytest.fixture
+def asked(toy_mirror: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """Let the toy mirror answer in the place of the Hub; returns what was asked for."""
+    import datasets
+
+    calls: list[tuple[Any, ...]] = []
+    plain = datasets.load_dataset
+
+    def load_dataset(path: str, name: str, *, split: str, revision: str | None, cache_dir: str | None) -> Any:
+        if Path(path).is_absolute():  # the mirror itself
+            return plain(path, name, split=split, cache_dir=cache_dir)
+        calls.append((path, name, split, revision))
+        assert cache_dir is None, "the Hub's cache is the user's own"
+        return plain(str(toy_mirror / path), name, split=split)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(sources, "hub_reachable", lambda: True)
+    return calls
+
+
+def test_the_hub_is_asked_for_pinned_revisions(asked: list[tuple[Any, ...]]) -> None:
+    load_rows(get_task("mnli"), "validation")
+    load_rows(get_task("panx"), "test", ["de"])
+    load_rows(get_task("udpos"), "test", ["de"])
+    assert asked == [
+        ("nyu-mll/glue", "mnli", "validation_matched", GLUE_REVISION),
+        ("google/xtreme", "PAN-X.de", "test", XTREME_REVISION),
+        ("google/xtreme", "udpos.German", "test", XTREME_REVISION),
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_the_same_rows_from_the_hub_and_from_a_mirror(
+    name: str, asked: list[tuple[Any, ...]], toy_mirror: Path
+) -> None:
+    task = get_task(name)
+    hub, mirror = load_rows(task, "train"), load_rows(task, "train", root=toy_mirror)
+    assert hub.fingerprint == mirror.fingerprint
+    assert asked
+
+
+def test_without_the_hub_the_cache_answers_whatever_its_revision(
+    asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "nyu-mll___glue").mkdir()
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
+    monkeypatch.setattr(sources, "hub_reachable", lambda: False)
+    assert len(load_rows(get_task("mnli"), "train")) > 0
+    assert asked == [("nyu-mll/glue", "mnli", "train", None)]
+
+
+def test_without_hub_and_cache_both_ways_out_are_named(
+    asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
+    monkeypatch.setattr(sources, "hub_reachable", lambda: False)
+    with pytest.raises(DataUnavailableError, match=r"--data-root DIR .*adapterstilts fetch"):
+        load_rows(get_task("mnli"), "train")
+    assert asked == []
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Callable[[int], str]]:
+    """Addresses on this machine that answer with a given status."""
+    servers = []
+
+    def serve(status: int) -> str:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("status", "there"), [(200, True), (401, True), (404, True), (403, False), (503, False)])
+def test_a_gateway_that_refuses_is_not_the_hub(
+    status: int, there: bool, endpoint: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", endpoint(status))
+    monkeypatch.setattr(network, "_go_offline", lambda: None)
+    network.begin_probe()
+    assert network.hub_reachable() is there
+
+
+def test_what_the_caches_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    assert not network.dataset_cached("Rowan/hellaswag")
+    (tmp_path / "datasets" / "Rowan___hellaswag").mkdir(parents=True)
+    (tmp_path / "hub" / "models--org--name").mkdir(parents=True)
+    assert network.dataset_cached("Rowan/hellaswag")
+    assert not network.dataset_cached("rajpurkar/squad")
+    assert network.model_cached("org/name")
+    assert not network.model_cached("org/names")
