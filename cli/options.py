@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,13 +68,16 @@ def read_seeds(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def with_training_settings(leave_out: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_training_settings(
+    leave_out: Collection[str] = (), also: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command one option for each field of ``TrainingSettings``.
 
     The command takes them as one dictionary, ``settings``; what the user left out is None in it.
 
     Args:
         leave_out: fields that shall have no option.
+        also: second names of options, by field.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -87,8 +90,10 @@ def with_training_settings(leave_out: Collection[str] = ()) -> Callable[[Callabl
         types_of = typing.get_type_hints(TrainingSettings)
         chosen = [field for field in fields(TrainingSettings) if field.name not in leave_out]
         for field in chosen:
-            flag = f"--{field.name.replace('_', '-')}"
-            option = typer.Option(flag, help=field.metadata["help"], rich_help_panel=TRAINING_PANEL)
+            flags = [f"--{field.name.replace('_', '-')}"]
+            if also and field.name in also:
+                flags.append(also[field.name])
+            option = typer.Option(*flags, help=field.metadata["help"], rich_help_panel=TRAINING_PANEL)
             kind = _without_none(types_of[field.name])
             parameters.append(
                 inspect.Parameter(

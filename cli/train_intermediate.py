@@ -10,7 +10,7 @@ from .console import print_json, result_console, session
 from .options import Backbone, DataRoot, Json, ReportTo, Revision, StoreFolder, split_list, with_training_settings
 
 
-@with_training_settings()
+@with_training_settings(also={"max_validation_examples": "--max-eval-examples"})
 def command(
     task: Annotated[str, typer.Argument(help="An intermediate task, such as squad; see `adapterstilts tasks`.")],
     backbone: Backbone = "xlm-roberta-base",

@@ -1040,3 +1040,13 @@ def test_a_tampered_artifact_is_told_by_its_file(world: World, tmp_path: Path) -
     (found.path / "manifest.json").write_text(json.dumps(labels))
     told = refused("predict", found.id, "--store", home, given=json.dumps(NLI_ROW))
     assert "Label 0" in told
+
+
+def test_validation_rows_are_evaluation_rows_to_who_trains_an_intermediate_task(world: World, tmp_path: Path) -> None:
+    common = ("train-intermediate", "mnli", "--backbone", world.backbone, "--data-root", world.mirror, *TINY)
+    told = [
+        document("train_intermediate", *common, "--store", tmp_path / "store", option, 7)
+        for option in ("--max-validation-examples", "--max-eval-examples")
+    ]
+    assert [item["settings"]["max_validation_examples"] for item in told] == [7, 7]
+    assert [item["reused"] for item in told] == [False, True]
