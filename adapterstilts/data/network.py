@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import ssl
 import sys
 import threading
 import time
@@ -23,8 +24,13 @@ def hub_endpoint() -> str:
 
 
 def offline_requested() -> bool:
-    """Tell whether the user asked for offline work (``HF_HUB_OFFLINE``)."""
+    """Tell whether the user asked for offline work (``HF_HUB_OFFLINE=1``)."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def online_asserted() -> bool:
+    """Tell whether the user says that the Hub is there (``HF_HUB_OFFLINE=0``), so that nothing need be probed."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"0", "OFF", "NO", "FALSE"}
 
 
 @functools.lru_cache(maxsize=8)
@@ -40,6 +46,11 @@ def _probe(endpoint: str) -> tuple[threading.Thread, threading.Event, float]:
         except urllib.error.HTTPError as error:
             if error.code in (401, 404, 405, 429):
                 answered.set()
+        except urllib.error.URLError as error:
+            # Certificates that Python does not know may be known to the Hub's client: it is for that to say.
+            if isinstance(error.reason, ssl.SSLError):
+                answered.set()
+            logger.debug("The Hub at %s does not answer: %s", endpoint, error)
         except (OSError, ValueError) as error:
             logger.debug("The Hub at %s does not answer: %s", endpoint, error)
 
@@ -51,7 +62,7 @@ def _probe(endpoint: str) -> tuple[threading.Thread, threading.Event, float]:
 
 def begin_probe() -> None:
     """Start asking for the Hub, so that the answer is there once slow imports are done."""
-    if not offline_requested():
+    if not offline_requested() and not online_asserted():
         _probe(hub_endpoint())
 
 
@@ -70,7 +81,7 @@ def hub_reachable() -> bool:
     """
     if offline_requested():
         return False
-    if _answers(hub_endpoint()):
+    if online_asserted() or _answers(hub_endpoint()):
         return True
     _go_offline()
     return False

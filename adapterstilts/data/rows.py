@@ -105,6 +105,14 @@ def load_rows(
         usable = _usable(task, rows, skipped)
         if max_examples is not None:
             usable = [usable[index] for index in sample_indices(len(usable), max_examples, sample_seed)]
+        if not usable:
+            if languages is not None or wanted == ("en",):
+                counted = ", ".join(f"{reason}: {count}" for reason, count in skipped.items())
+                name = f"{get_language(language).name} ({language})"
+                where = f"The {split} split of '{task.name}' has no usable row in {name}"
+                raise DataUnavailableError(f"{where} ({counted})." if counted else f"{where}.")
+            missing.append(language)
+            continue
         found.append(language)
         kept.extend(usable)
     if not kept:

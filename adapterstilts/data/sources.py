@@ -152,13 +152,17 @@ def _load(path: str, config: str, source: Source, *, revision: str | None, cache
 
     try:
         return datasets.load_dataset(path, config, split=source.split, revision=revision, cache_dir=cache_dir)
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
+        if cache_dir is not None and ("valid data file" in str(error) or isinstance(error, FileNotFoundError)):
+            raise MissingConfigError(f"The files of '{path}' ({config}) are not in the mirror.") from error
+        if isinstance(error, FileNotFoundError):
+            raise DataUnavailableError(f"'{path}' ({config}) cannot be loaded: {_first_line(error)}") from error
         if "BuilderConfig" in str(error) or "config" in str(error).lower():
             raise MissingConfigError(f"'{path}' has no configuration '{config}': {_first_line(error)}") from error
         if "split" in str(error).lower():
             raise MissingConfigError(f"'{path}' ({config}) has no split '{source.split}'.") from error
         raise DataFormatError(f"'{path}' ({config}, {source.split}) cannot be read: {_first_line(error)}") from error
-    except (ConnectionError, FileNotFoundError) as error:
+    except ConnectionError as error:
         raise DataUnavailableError(f"'{path}' ({config}) cannot be loaded: {_first_line(error)}") from error
     except Exception as error:  # parquet and csv readers raise their own kinds for cut or empty files
         cause = error.__cause__ or error

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_BACKBONE = "xlm-roberta-base"
+#: Commits to take where the user names none, so that another commit on the Hub does not make all adapters useless.
+PINNED = dict.fromkeys(("xlm-roberta-base", "FacebookAI/xlm-roberta-base"), "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089")
 TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model", "spm.model", "vocab.txt", "vocab.json")
 
 #: Encoders that come in a Python package: the name a user types, the package, the folder in it.
@@ -67,7 +69,7 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
     """
     location = _locate(name)
     _check_tokenizer(name, location)
-    options: dict[str, Any] = {"local_files_only": True} if location.is_dir() else {"revision": revision}
+    options = _options(name, location, revision)
     try:
         from adapters import AutoAdapterModel
         from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
@@ -101,7 +103,7 @@ def identify(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> Backb
         BackboneError, DataUnavailableError: as for ``load_backbone``.
     """
     location = _locate(name)
-    options: dict[str, Any] = {"local_files_only": True} if location.is_dir() else {"revision": revision}
+    options = _options(name, location, revision)
     try:
         from transformers import AutoConfig
 
@@ -121,7 +123,7 @@ def input_limit(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> in
     """
     location = _locate(name)
     _check_tokenizer(name, location)
-    options: dict[str, Any] = {"local_files_only": True} if location.is_dir() else {"revision": revision}
+    options = _options(name, location, revision)
     try:
         from transformers import AutoConfig, AutoTokenizer
 
@@ -354,6 +356,10 @@ def _locate(name: str) -> Path:
     return path
 
 
+def _options(name: str, location: Path, revision: str | None) -> dict[str, Any]:
+    return {"local_files_only": True} if location.is_dir() else {"revision": revision or PINNED.get(name)}
+
+
 def _check_tokenizer(name: str, location: Path) -> None:
     if location.is_dir() and not any((location / file).is_file() for file in TOKENIZER_FILES):
         raise BackboneError(f"The folder '{name}' has no tokenizer ({', '.join(TOKENIZER_FILES)}).")
@@ -368,6 +374,8 @@ def _cannot_load(name: str, location: Path, error: Exception) -> AdapterStiltsEr
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     if not location.is_dir() and (os.environ.get("HF_HUB_OFFLINE") or "connect" in first):
         return _not_cached(name)
+    if "protobuf" in first or "sentencepiece" in first.lower():
+        return BackboneError(f"The tokenizer of '{name}' needs two more packages: pip install sentencepiece protobuf")
     if "AutoAdapterModel" in first or "Unrecognized configuration class" in first:
         return BackboneError(f"The adapters library does not support '{name}': {first}")
     return BackboneError(f"The backbone '{name}' cannot be loaded: {first}")

@@ -230,7 +230,10 @@ def test_rows_without_a_gold_label_are_left_out_and_counted(tmp_path: Path, data
 
 def test_no_row_with_a_gold_label(tmp_path: Path, data_set_writer: Writer) -> None:
     root = mnli_mirror(data_set_writer, tmp_path, mnli_table([-1, -1], Value("int64")))
-    with pytest.raises(DataUnavailableError, match="The train split of 'mnli' has no usable row in en"):
+    with pytest.raises(
+        DataUnavailableError,
+        match=r"The train split of 'mnli' has no usable row in English \(en\) \(no gold label: 2\)",
+    ):
         load_rows(get_task("mnli"), "train", root=root)
 
 

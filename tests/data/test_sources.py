@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import http.server
+import shutil
+import ssl
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ import pytest
 
 from adapterstilts.data import network, sources
 from adapterstilts.data.rows import load_rows
+from adapterstilts.data.sources import MissingConfigError
 from adapterstilts.errors import DataUnavailableError
 from adapterstilts.tasks.catalogue import TASKS, get_task
 from adapterstilts.tasks.catalogue.intermediate import GLUE_REVISION
@@ -126,3 +131,48 @@ def test_what_the_caches_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not network.dataset_cached("rajpurkar/squad")
     assert network.model_cached("org/name")
     assert not network.model_cached("org/names")
+
+
+def test_certificates_are_for_the_client_of_the_hub_to_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own store of certificates is empty on some machines where the Hub's client has one."""
+
+    def urlopen(*_: Any, **__: Any) -> None:
+        raise urllib.error.URLError(ssl.SSLCertVerificationError("unable to get local issuer certificate"))
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "https://certificate.invalid")
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    assert network.hub_reachable()
+
+
+def test_the_user_may_say_that_the_hub_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_probe", lambda endpoint: pytest.fail(f"{endpoint} was asked"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    network.begin_probe()
+    assert network.hub_reachable()
+
+
+def test_a_mirror_with_a_part_of_the_files(toy_mirror: Path, tmp_path: Path) -> None:
+    """The README names all configurations, also those that were not mirrored."""
+    shutil.copytree(toy_mirror / "google", tmp_path / "google")
+    shutil.rmtree(tmp_path / "google/xtreme/PAN-X.de")
+    rows = load_rows(get_task("panx"), "test", root=tmp_path)
+    assert "de" in rows.missing
+    assert rows.languages == ("en", "sw")
+    with pytest.raises(MissingConfigError, match=r"\(PAN-X\.de\) are not in the mirror"):
+        load_rows(get_task("panx"), "test", ["de"], root=tmp_path)
+
+
+def test_a_language_without_a_usable_row_is_missing(toy_mirror: Path, tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    shutil.copytree(toy_mirror / "google", tmp_path / "google")
+    (path,) = (tmp_path / "google/xtreme/PAN-X.de").glob("test*.parquet")
+    empty = Dataset.from_parquet(str(path)).map(lambda row: {"tokens": [], "ner_tags": []}, load_from_cache_file=False)
+    assert "langs" not in empty.column_names
+    empty.to_parquet(str(path))
+    rows = load_rows(get_task("panx"), "test", root=tmp_path)
+    assert "de" in rows.missing
+    assert "de" not in rows.languages
+    with pytest.raises(DataUnavailableError, match=r"no usable row in German \(de\) \(empty sentence: "):
+        load_rows(get_task("panx"), "test", ["de"], root=tmp_path)

@@ -684,3 +684,28 @@ def test_places_of_answers_are_not_padded() -> None:
 def test_the_collator_of_a_tokenizer(toy_tokenizer: Tokenizer, wordpiece: BertTokenizerFast) -> None:
     assert Collator.of(toy_tokenizer) == Collator(pad_token_id=1, pad_token_type_id=0)
     assert Collator.of(wordpiece).pad_token_id == wordpiece.pad_token_id == 0
+
+
+def test_a_question_with_more_tokens_than_characters_is_cut() -> None:
+    """Byte-level vocabularies make up to four tokens of a character."""
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import decoders, models, pre_tokenizers, processors
+    from transformers import RobertaTokenizerFast
+
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    vocabulary = {
+        token: number for number, token in enumerate([*special, *sorted(pre_tokenizers.ByteLevel.alphabet())])
+    }
+    backend = Backend(models.BPE(vocab=vocabulary, merges=[]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    tokenizer = RobertaTokenizerFast(tokenizer_object=backend)
+    settings = EncodingSettings(max_length=64)
+    question = "คำถามภาษาไทยที่ยาวพอ"
+    assert len(question) < settings.question_room < len(question.encode())
+    table = to_table(SQUAD, [span("the Alpha tree", "Alpha", question=question)])
+    encoded = FORMATS["span"].encode(SQUAD, table, tokenizer, settings, training=True)
+    assert encoded.report == {"questions cut": 1}
+    answers = FORMATS["span"].decode(SQUAD, table, encoded, sure_spans(encoded), settings)
+    assert answers[0].value == "Alpha"

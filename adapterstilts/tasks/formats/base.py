@@ -151,10 +151,12 @@ def input_columns(encoding: Mapping[str, Any]) -> list[str]:
 def shortened(texts: list[str], tokenizer: PreTrainedTokenizerFast, limit: int) -> list[str]:
     """Cut texts after their first ``limit`` tokens, at a token's end; shorter ones are left as they are.
 
+    A text has at most as many tokens as bytes, so that most texts need not be tokenised for it.
+
     A tokenizer that truncates a pair keeps what it cuts off, in every combination of the two texts: with two long
     texts that is quadratic in memory.
     """
-    long = [position for position, text in enumerate(texts) if len(text) > limit]
+    long = [position for position, text in enumerate(texts) if len(text.encode("utf-8", "replace")) > limit]
     if not long:
         return texts
     cut = list(texts)
