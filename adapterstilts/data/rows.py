@@ -145,8 +145,7 @@ def _raw_rows(task: TaskSpec, source: Source, language: str, root: Path | None) 
             f"{', '.join(map(repr, absent))}; it has {', '.join(raw.column_names)}."
         )
     columns = {ours: raw[theirs][:] for ours, theirs in source.columns.items()}
-    plain = [f"{language}-{number}" for number in range(len(raw))]
-    columns["language"] = _languages(source, language, raw, columns.get("id", plain))
+    columns["language"] = _languages(source, language, raw, columns.get("id", []))
     if "id" not in columns:
         seen: Counter[str] = Counter()  # numbered within a language, so that parallel rows have the same number
         columns["id"] = []

@@ -69,13 +69,11 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
     """
     location = _locate(name)
     _check_tokenizer(name, location)
-    options = _options(name, location, revision)
     try:
         from adapters import AutoAdapterModel
         from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
-        if not location.is_dir():
-            hub_reachable()
+        options = _options(name, location, revision)
         config = AutoConfig.from_pretrained(str(location), **options)
         tokenizer = AutoTokenizer.from_pretrained(str(location), use_fast=True, **options)
         model, info = AutoAdapterModel.from_pretrained(
@@ -103,12 +101,10 @@ def identify(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> Backb
         BackboneError, DataUnavailableError: as for ``load_backbone``.
     """
     location = _locate(name)
-    options = _options(name, location, revision)
     try:
         from transformers import AutoConfig
 
-        if not location.is_dir():
-            hub_reachable()
+        options = _options(name, location, revision)
         config = AutoConfig.from_pretrained(str(location), **options)
     except Exception as error:
         raise _cannot_load(name, location, error) from error
@@ -123,10 +119,10 @@ def input_limit(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> in
     """
     location = _locate(name)
     _check_tokenizer(name, location)
-    options = _options(name, location, revision)
     try:
         from transformers import AutoConfig, AutoTokenizer
 
+        options = _options(name, location, revision)
         config = AutoConfig.from_pretrained(str(location), **options)
         return _max_length(config, AutoTokenizer.from_pretrained(str(location), use_fast=True, **options))
     except Exception as error:
@@ -357,7 +353,11 @@ def _locate(name: str) -> Path:
 
 
 def _options(name: str, location: Path, revision: str | None) -> dict[str, Any]:
-    return {"local_files_only": True} if location.is_dir() else {"revision": revision or PINNED.get(name)}
+    """Return what every loader of transformers is told; without the Hub, its clients then answer from the cache."""
+    if location.is_dir():
+        return {"local_files_only": True}
+    hub_reachable()
+    return {"revision": revision or PINNED.get(name)}
 
 
 def _check_tokenizer(name: str, location: Path) -> None:

@@ -97,10 +97,9 @@ def train_intermediate(
         AdapterStiltsError: says what is wrong and what to do; nothing is stored then.
     """
     spec = get_task(task, "intermediate")
-    _check_access(spec, find_data_root(data_root))
-    stage = TrainingStage(
-        spec, recipe_settings(spec, settings), identify(backbone, revision), root=find_data_root(data_root)
-    )
+    root = find_data_root(data_root)
+    _check_access(spec, root)
+    stage = TrainingStage(spec, recipe_settings(spec, settings), identify(backbone, revision), root=root)
     return run_stage(stage, Store(store), reporter=reporter, report_to=report_to)
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from adapterstilts import __version__
@@ -30,15 +29,6 @@ SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 COMMANDS = ("train-intermediate", "compose", "evaluate", "predict", "tasks", "languages", "fetch", "runs")
 TINY = ("--steps", "3", "--batch-size", "4", "--max-length", "64", "--evaluations", "1")
 NLI_ROW = {"text": "the cat sees a tree", "text_pair": "indeed a tree"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Matrices of 32 by 32 are not worth the threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", autouse=True)

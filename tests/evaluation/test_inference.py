@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,6 @@ from adapterstilts.training.stages import TrainingStage, run_stage
 TASKS = ["mnli", "hellaswag", "squad", "panx"]
 SETTINGS = EncodingSettings(max_length=64, doc_stride=16)
 MakeModel = Callable[[str], tuple[ComposedModel, Encoded]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Matrices of 32 by 32 are not worth the threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from adapterstilts.data.rows import Rows
 from adapterstilts.errors import ArtifactError, DataUnavailableError, SettingsError
@@ -32,15 +30,6 @@ LANGUAGES = {
     "tydiqa": ("en", "ru", "sw"),
     "hellaswag": ("en",),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Matrices of 32 by 32 are not worth the threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @dataclasses.dataclass

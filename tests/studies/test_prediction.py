@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from adapterstilts.data.rows import load_rows, to_table
 from adapterstilts.errors import ArtifactError, DataFormatError
@@ -36,15 +34,6 @@ ROWS: dict[str, dict[str, Any]] = {
     "squad": {"question": "Which name stands here ?", "context": "the big house Alpha near water"},
     "panx": {"tokens": ["Anna", "Miller", "sees", "Berlin", "."]},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Matrices of 32 by 32 are not worth the threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

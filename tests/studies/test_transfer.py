@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from adapterstilts.errors import (
     AdapterStiltsError,
@@ -36,15 +34,6 @@ class Kept(Reporter):
 
     def message(self, text: str) -> None:
         self.told.append(text)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Matrices of 32 by 32 are not worth the threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,6 @@ MakeComposition = Callable[..., Composition]
 State = dict[str, torch.Tensor]
 #: What lets the toy model learn within a second or two.
 LEARNING = {"learning_rate": 1e-2, "batch_size": 16, "max_length": 64, "steps": 150, "evaluations": 5}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Matrices of 32 by 32 are not worth the threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Setup:
