@@ -1,0 +1,61 @@
+"""Text for pretraining: documents of meanings, the same in all languages, of which each language says its share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from adapterstilts.lab.grammar import sentence
+from adapterstilts.lab.languages import Language
+from adapterstilts.lab.meaning import Clause, Meaning, but
+from adapterstilts.lab.questions import ask, ask_fact, askable, facts
+from adapterstilts.lab.world import Teller
+
+Document = tuple[Meaning, ...]
+
+
+def documents(seed: str) -> Iterator[Document]:
+    """Yield documents without end: stories, some followed by questions and answers; sentences; facts.
+
+    The seeds of the tasks' rows begin with the task's name, those of pretraining text with ``corpus``, so that no
+    story of pretraining is one of a task.
+    """
+    rng = random.Random(seed)
+    teller = Teller(rng)
+    known = facts()
+    while True:
+        kind = rng.random()
+        if kind < 0.35:
+            yield teller.story(rng.choice((4, 5, 6, 7))).sentences
+        elif kind < 0.65:
+            story = teller.story(rng.choice((3, 4, 5, 6)))
+            said: list[Meaning] = list(story.sentences)
+            for step in rng.sample(story.steps, 2):
+                if step.reason and step.event and rng.random() < 0.5:
+                    said += [ask(step.clause, "reason"), step.reason]
+                elif roles := askable(step.clause):
+                    said += [ask(step.clause, rng.choice(roles)), step.clause]
+            yield tuple(said)
+        elif kind < 0.85:
+            yield tuple(sentence_or_question(rng, teller) for _ in range(rng.choice((2, 4, 6))))
+        else:
+            told: list[Meaning] = []
+            for clause, role in rng.sample(known, rng.choice((2, 4))):
+                told += [ask_fact(clause, role), clause] if rng.random() < 0.4 else [clause]
+            yield tuple(told)
+
+
+def sentence_or_question(rng: random.Random, teller: Teller) -> Meaning:
+    """Return a sentence that stands for itself, or now and then a question."""
+    said = teller.sentence()
+    if isinstance(said, Clause) and rng.random() < 0.25 and not said.negated:
+        roles = askable(said)
+        if roles and rng.random() < 0.7:
+            return ask(said, rng.choice(roles))
+        return but(said, polar=True)
+    return said
+
+
+def text(document: Document, language: Language) -> str:
+    """Say a document in a language: sentences with a space between them, also where words have none."""
+    return " ".join(sentence(meaning, language).text for meaning in document)
