@@ -8,7 +8,7 @@ import typer
 
 from adapterstilts import __version__
 
-from . import compose, evaluate, fetch, languages, predict, runs, tasks, train_intermediate
+from . import compose, evaluate, fetch, lab, languages, predict, runs, tasks, train_intermediate
 
 app = typer.Typer(
     name="adapterstilts",
@@ -46,3 +46,4 @@ for name, command in (
     ("runs", runs.command),
 ):
     app.command(name)(command)
+app.add_typer(lab.app)

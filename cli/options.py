@@ -71,11 +71,20 @@ def read_seeds(text: str) -> tuple[int, ...]:
 def with_training_settings(
     leave_out: Collection[str] = (), also: Mapping[str, str] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option for each field of ``TrainingSettings``.
+    """Give a command one option for each field of ``TrainingSettings``; see ``with_settings``."""
+    return with_settings(TrainingSettings, TRAINING_PANEL, leave_out=leave_out, also=also)
+
+
+def with_settings(
+    kind_of_settings: type, panel: str, *, leave_out: Collection[str] = (), also: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one option for each field of a dataclass of settings.
 
     The command takes them as one dictionary, ``settings``; what the user left out is None in it.
 
     Args:
+        kind_of_settings: the dataclass; each field has its line of help in its metadata.
+        panel: heading of the options in ``--help``.
         leave_out: fields that shall have no option.
         also: second names of options, by field.
     """
@@ -87,13 +96,13 @@ def with_training_settings(
             for parameter in inspect.signature(function).parameters.values()
             if parameter.name != "settings"
         ]
-        types_of = typing.get_type_hints(TrainingSettings)
-        chosen = [field for field in fields(TrainingSettings) if field.name not in leave_out]
+        types_of = typing.get_type_hints(kind_of_settings)
+        chosen = [field for field in fields(kind_of_settings) if field.name not in leave_out]
         for field in chosen:
             flags = [f"--{field.name.replace('_', '-')}"]
             if also and field.name in also:
                 flags.append(also[field.name])
-            option = typer.Option(*flags, help=field.metadata["help"], rich_help_panel=TRAINING_PANEL)
+            option = typer.Option(*flags, help=field.metadata["help"], rich_help_panel=panel)
             kind = _without_none(types_of[field.name])
             parameters.append(
                 inspect.Parameter(

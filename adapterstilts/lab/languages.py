@@ -9,8 +9,10 @@ the difference between a minimal pair and a twin.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from adapterstilts.errors import SettingsError, unknown
+from adapterstilts.home import store_home
 
 SOURCE = "qaa"
 
@@ -196,14 +198,56 @@ LANGUAGES: dict[str, Language] = {language.code: language for language in _SHIPP
 
 
 def get_language(code: str) -> Language:
-    """Return a language of the lab.
+    """Return a language of the lab, shipped or declared by the user.
 
     Raises:
         UnknownNameError: there is none with this code; names the nearest.
+        SettingsError: the file in which it was declared was changed by hand, and cannot be read.
     """
-    if code not in LANGUAGES:
-        raise unknown("language of the lab", code, LANGUAGES, hint="See `adapterstilts languages --suite lab`.")
-    return LANGUAGES[code]
+    if code in LANGUAGES:
+        return LANGUAGES[code]
+    if (file := declared_folder() / f"{code}.yaml").is_file():
+        return read_language(file.read_text(encoding="utf-8"))
+    raise unknown("language of the lab", code, all_languages(), hint="See `adapterstilts languages --suite lab`.")
+
+
+def all_languages() -> dict[str, Language]:
+    """Return the shipped languages and those that the user declared."""
+    files = sorted(declared_folder().glob("q??.yaml"))
+    declared = [read_language(file.read_text(encoding="utf-8")) for file in files]
+    return LANGUAGES | {language.code: language for language in declared}
+
+
+def declared_folder() -> Path:
+    """Return the folder of the languages that the user declared."""
+    return store_home() / "lab"
+
+
+def declare(language: Language, *, replace: bool = False) -> Path:
+    """Keep a language, so that commands know it by its code; return the file.
+
+    Raises:
+        SettingsError: another language was declared with this code, and ``replace`` is not given, or the folder
+            cannot be written.
+    """
+    import yaml
+
+    file = declared_folder() / f"{language.code}.yaml"
+    given = {item.name: getattr(language, item.name) for item in fields(Language) if item.name not in ("group", "seen")}
+    said = {name: value for name, value in given.items() if name in ("code", "name") or value != _DEFAULTS[name]}
+    if file.exists() and not replace and read_language(file.read_text(encoding="utf-8")) != language:
+        raise SettingsError(f"'{language.code}' is declared otherwise in {file}. Take another code, or give --replace.")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(".new")
+        new.write_text(yaml.safe_dump(said, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        new.replace(file)
+    except OSError as error:
+        raise SettingsError(f"The language cannot be kept: {error.strerror} ({error.filename}).") from error
+    return file
+
+
+_DEFAULTS = {item.name: item.default for item in fields(Language)}
 
 
 def read_language(text: str) -> Language:

@@ -77,8 +77,23 @@ class Corpus:
 
     running: np.ndarray
     """Documents of all languages, in random order, cut into rows of ``ROW`` tokens. Shape (rows, ROW)."""
-    parallel: list[list[list[int]]]
-    """Ids of each parallel text without special tokens: first index the text, second the language."""
+    parallel: np.ndarray
+    """Ids of all parallel texts without special tokens, one after the other: the first text in all languages, the
+    second in all languages, and so on."""
+    ends: np.ndarray
+    """Where each of these ends."""
+    languages: int
+    """Number of languages."""
+
+    @property
+    def texts(self) -> int:
+        """Number of parallel texts."""
+        return len(self.ends) // self.languages
+
+    def version(self, number: int, language: int) -> list[int]:
+        """Return the ids of a parallel text in a language."""
+        at = number * self.languages + language
+        return self.parallel[(self.ends[at - 1] if at else 0) : self.ends[at]].tolist()
 
 
 ROW = 128
@@ -95,33 +110,55 @@ def make_corpus(settings: PretrainingSettings, reporter: Reporter) -> tuple[XLMR
 
     languages = seen_languages()
     pool = list(itertools.islice(documents(f"corpus {settings.seed}"), settings.documents * 3))
-    shared = [part for part in map(_short, pool[: settings.pairs]) if part]
-    reporter.begin("Text of the lab", len(languages))
-    tokenizer: XLMRobertaTokenizerFast | None = None
+    shared = [_short(document) for document in pool[: settings.pairs]]
+    reporter.begin("Writing the text", len(languages))
     texts: dict[str, list[str]] = {}
-    parallel_texts: dict[str, list[str]] = {}
+    parallel: dict[str, list[str]] = {}
     for done, language in enumerate(languages, start=1):
         rng = random.Random(f"share {settings.seed} {language.code}")
         mine = rng.sample(pool[settings.pairs :], min(settings.documents, len(pool) - settings.pairs))
         texts[language.code] = [text(document, language) for document in mine]
-        parallel_texts[language.code] = [text(document, language) for document in shared]
+        parallel[language.code] = [text(document, language) for document in shared]
         reporter.advance(done)
     reporter.end()
     part = [line for lines in texts.values() for line in lines[:1500]]
     tokenizer = train_tokenizer(part, settings.vocabulary)
-    order = [(code, line) for code, lines in texts.items() for line in lines]
-    random.Random(f"order {settings.seed}").shuffle(order)
-    encoded = tokenizer([line for _, line in order], add_special_tokens=False)["input_ids"]
+    lines = [line for lines in texts.values() for line in lines]
+    random.Random(f"order {settings.seed}").shuffle(lines)
     stream: list[int] = []
     rows: list[list[int]] = []
-    for ids in encoded:
+    for ids in tokenizer(lines, add_special_tokens=False)["input_ids"]:
         stream += [*ids, tokenizer.eos_token_id]
         while len(stream) >= ROW - 1:
             rows.append([tokenizer.bos_token_id, *stream[: ROW - 1]])
             stream = stream[ROW - 1 :]
-    by_language = [tokenizer(parallel_texts[lang.code], add_special_tokens=False)["input_ids"] for lang in languages]
-    parallel = [list(versions) for versions in zip(*by_language, strict=True)]
-    return tokenizer, Corpus(np.asarray(rows, dtype=np.int32), parallel)
+    encoded = [tokenizer(parallel[language.code], add_special_tokens=False)["input_ids"] for language in languages]
+    flat = [ids for versions in zip(*encoded, strict=True) for ids in versions]
+    ends = np.cumsum([len(ids) for ids in flat])
+    ids = np.fromiter(itertools.chain.from_iterable(flat), dtype=np.int32, count=int(ends[-1]))
+    return tokenizer, Corpus(np.asarray(rows, dtype=np.int32), ids, ends, len(languages))
+
+
+def kept_corpus(
+    settings: PretrainingSettings, folder: Path, reporter: Reporter
+) -> tuple[XLMRobertaTokenizerFast, Corpus]:
+    """Return the text of a run, made at its beginning and kept in its folder."""
+    import numpy as np
+    from transformers import XLMRobertaTokenizerFast
+
+    file = folder / "corpus.npz"
+    if file.exists():
+        with np.load(file) as kept:
+            corpus = Corpus(kept["running"], kept["parallel"], kept["ends"], int(kept["languages"]))
+        return XLMRobertaTokenizerFast.from_pretrained(folder / "tokenizer"), corpus
+    tokenizer, corpus = make_corpus(settings, reporter)
+    tokenizer.save_pretrained(folder / "tokenizer")
+    new = folder / "corpus.new.npz"
+    np.savez(
+        new, running=corpus.running, parallel=corpus.parallel, ends=corpus.ends, languages=np.int64(corpus.languages)
+    )
+    new.replace(file)
+    return tokenizer, corpus
 
 
 def _short(document: Document) -> Document:
@@ -177,14 +214,13 @@ class Batches:
     def _pairs(self, rng: np.random.Generator) -> dict[str, Tensor]:
         import torch
 
-        texts = rng.integers(len(self.corpus.parallel), size=self.settings.pair_batch)
+        texts = rng.integers(self.corpus.texts, size=self.settings.pair_batch)
         firsts, seconds, joined = [], [], []
         for index in texts:
-            versions = self.corpus.parallel[index]
-            a, b = rng.choice(len(versions), size=2, replace=False)
-            if rng.random() < 0.5:  # half of the pairs are with the source, as parallel text is found
-                a = 0 if b != 0 else a
-            first, second = versions[a][:60], versions[b][:60]
+            a, b = rng.choice(self.corpus.languages, size=2, replace=False)
+            if rng.random() < 0.5 and b != 0:  # half of the pairs are with the source, as parallel text is found
+                a = 0
+            first, second = self.corpus.version(index, a)[:60], self.corpus.version(index, b)[:60]
             firsts.append([0, *first, 2])
             seconds.append([0, *second, 2])
             joined.append([0, *first, 2, 2, *second, 2])
@@ -274,8 +310,8 @@ def pretrain(settings: PretrainingSettings, folder: Path, reporter: Reporter | N
     if mark.exists() and json.loads(mark.read_text()) != dataclasses.asdict(settings):
         raise SettingsError(f"'{folder}' holds a run with other settings. Give another folder, or remove it.")
     mark.write_text(json.dumps(dataclasses.asdict(settings), indent=2) + "\n")
-    tokenizer, corpus = make_corpus(settings, reporter)
-    logger.info("%d rows of running text, %d parallel texts", len(corpus.running), len(corpus.parallel))
+    tokenizer, corpus = kept_corpus(settings, folder, reporter)
+    logger.info("%d rows of running text, %d parallel texts", len(corpus.running), corpus.texts)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model: Any = new_model(settings, len(tokenizer)).to(device)
     matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
@@ -336,7 +372,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path, settings: PretrainingSe
     """Write the model in half precision, and its tokenizer, as transformers reads them."""
     import torch
 
-    model.to(torch.float16).save_pretrained(folder)
+    model.to("cpu", torch.float16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     settings_of_model = dataclasses.asdict(settings)
     (folder / "pretraining.json").write_text(

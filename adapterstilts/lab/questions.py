@@ -79,7 +79,9 @@ def answers(clause: Clause, question: Clause) -> bool:
             given = said.object
             if not (isinstance(given, Noun) and wanted.head == given.head and given.count):
                 return False
-        elif (wanted is not None and wanted != getattr(said, role)) or (question.asked == role and getattr(said, role) is None):
+        elif (wanted is not None and wanted != getattr(said, role)) or (
+            question.asked == role and getattr(said, role) is None
+        ):
             return False
     if question.place is not None and question.place != said.place:
         return False

@@ -257,6 +257,10 @@ TASKS: dict[str, LabTask] = {
     "tatoeba": LabTask(bitext, _bitext, {"validation": 300, "test": 300}),
 }  # fmt: skip
 
+#: Rows of each split of each task.
+SIZES: dict[str, dict[str, int]] = {
+    name: {**(TASKS[task.trains_on].sizes if task.trains_on else {}), **task.sizes} for name, task in TASKS.items()
+}
 #: Labels of tasks that the Hub's users bring themselves.
 LABELS: dict[str, tuple[str, ...]] = {"ccg": CATEGORIES}
 

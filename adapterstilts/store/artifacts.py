@@ -17,7 +17,8 @@ from typing import Any
 
 from adapterstilts.errors import ArtifactError, nearest
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint_file
-from adapterstilts.store.home import check_writable, new_folder, store_home
+from adapterstilts.home import store_home
+from adapterstilts.store.home import check_writable, new_folder
 
 logger = logging.getLogger(__name__)
 

@@ -12,17 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adapterstilts.errors import ArtifactError
+from adapterstilts.home import HOME_VARIABLE
 
 logger = logging.getLogger(__name__)
-
-HOME_VARIABLE = "ADAPTERSTILTS_HOME"
-
-
-def store_home(given: str | os.PathLike[str] | None = None) -> Path:
-    """Return the store's folder: ``given``, else ``ADAPTERSTILTS_HOME``, else ``~/.cache/adapterstilts``."""
-    chosen = given or os.environ.get(HOME_VARIABLE) or Path("~/.cache/adapterstilts")
-    return Path(chosen).expanduser().resolve()
-
 
 @contextmanager
 def new_folder(target: Path, home: Path) -> Iterator[Path]:
