@@ -18,10 +18,24 @@ from adapterstilts.training.settings import TrainingSettings
 
 TRAINING_PANEL = "Training (defaults: the task's recipe)"
 
-Backbone = Annotated[
+Suite = Annotated[
     str,
     typer.Option(
-        "--backbone", help="Hub id, folder, or a packaged encoder (minilm-l6).", envvar="ADAPTERSTILTS_BACKBONE"
+        "--suite",
+        help="xtreme, or lab: small generated languages and a small encoder, which need no network and no data.",
+        envvar="ADAPTERSTILTS_SUITE",
+    ),
+]
+SuiteOfArtifact = Annotated[
+    str | None, typer.Option("--suite", help="Refuse an artifact of another suite; its own if left out.")
+]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        help="Hub id, folder, or a packaged encoder (minilm-l6); the suite's own if left out (xtreme: "
+        "xlm-roberta-base, lab: pico).",
+        envvar="ADAPTERSTILTS_BACKBONE",
     ),
 ]
 Revision = Annotated[str | None, typer.Option("--revision", help="Commit, branch or tag of the backbone on the Hub.")]
@@ -39,7 +53,9 @@ StoreFolder = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout, all else to stderr.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write the table to this file as CSV, too.")]
-Languages = Annotated[str, typer.Option("--languages", help="'all', or codes such as de,sw.")]
+Languages = Annotated[
+    str, typer.Option("--languages", help="'all', or codes such as de,sw.")
+]
 SplitName = Annotated[
     str | None, typer.Option("--split", help="validation or test; the one the task is scored on if left out.")
 ]

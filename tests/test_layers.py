@@ -17,6 +17,7 @@ LEVELS = (
     ("training", "evaluation"),
     ("models", "data", "store"),
     ("tasks",),
+    ("lab",),
     ("errors", "fingerprints", "progress", "__init__"),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -18,6 +18,7 @@ from typing import Any
 from adapterstilts.errors import ArtifactError, nearest
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint_file
 from adapterstilts.store.home import check_writable, new_folder, store_home
+from adapterstilts.tasks.spec import DEFAULT_SUITE
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,11 @@ class Artifact:
     @property
     def kind(self) -> str:
         return str(self.manifest["kind"])
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite of its task; manifests from before there were suites say none."""
+        return str(self.manifest.get("suite", DEFAULT_SUITE))
 
     @property
     def fingerprint(self) -> str:

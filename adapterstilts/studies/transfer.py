@@ -16,7 +16,7 @@ from adapterstilts.data.sources import data_root as find_data_root
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
 from adapterstilts.fingerprints import fingerprint
-from adapterstilts.models.backbone import DEFAULT_BACKBONE, identify, input_limit
+from adapterstilts.models.backbone import identify, input_limit
 from adapterstilts.models.configs import check_fusible
 from adapterstilts.models.expression import Expression, Fusion, Nothing, parse
 from adapterstilts.models.identity import BackboneIdentity
@@ -24,9 +24,9 @@ from adapterstilts.models.saved import read_composition
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
-from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.languages import parse_languages
-from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
+from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
@@ -55,6 +55,7 @@ class Transfer:
     def to_json(self) -> dict[str, Any]:
         """Return the document that ``compose --json`` and ``evaluate --json`` print (docs/schemas)."""
         return {
+            "suite": self.target.suite,
             "target": self.target.name,
             "composition": self.composition,
             "backbone": self.backbone,
@@ -73,7 +74,8 @@ class Transfer:
 def train_intermediate(
     task: str,
     *,
-    backbone: str = DEFAULT_BACKBONE,
+    suite: str = DEFAULT_SUITE,
+    backbone: str | None = None,
     revision: str | None = None,
     data_root: Folder | None = None,
     store: Folder | None = None,
@@ -85,7 +87,8 @@ def train_intermediate(
 
     Args:
         task: name of an intermediate task.
-        backbone: Hub id, folder, or the name of a packaged encoder.
+        suite: ``xtreme`` or ``lab``: which tasks and languages there are.
+        backbone: Hub id, folder, or the name of a packaged encoder; None is the suite's.
         revision: commit, branch or tag of the backbone on the Hub.
         data_root: local mirror of the Hub; None asks ``ADAPTERSTILTS_DATA_ROOT``, then the Hub.
         store: folder of artifacts; None asks ``ADAPTERSTILTS_HOME``.
@@ -96,10 +99,12 @@ def train_intermediate(
     Raises:
         AdapterStiltsError: says what is wrong and what to do; nothing is stored then.
     """
-    spec = get_task(task, "intermediate")
+    world = get_suite(suite)
+    spec = world.task(task, "intermediate")
     root = find_data_root(data_root)
     _check_access(spec, root)
-    stage = TrainingStage(spec, recipe_settings(spec, settings), identify(backbone, revision), root=root)
+    identity = identify(backbone or world.backbone, revision)
+    stage = TrainingStage(spec, recipe_settings(spec, settings), identity, root=root)
     return run_stage(stage, Store(store), reporter=reporter, report_to=report_to)
 
 
@@ -107,7 +112,8 @@ def compose(
     expression: str,
     *,
     target: str,
-    backbone: str = DEFAULT_BACKBONE,
+    suite: str = DEFAULT_SUITE,
+    backbone: str | None = None,
     revision: str | None = None,
     data_root: Folder | None = None,
     store: Folder | None = None,
@@ -123,14 +129,14 @@ def compose(
 ) -> Transfer:
     """Train a target adapter on a composition of intermediate ones, and compare it with one trained without them.
 
-    The target adapter, its head and the fusion are trained on the target's English rows; the intermediate adapters
-    and the backbone stay frozen. The baseline has the same settings and seeds.
+    The target adapter, its head and the fusion are trained on the target's rows in the source language; the
+    intermediate adapters and the backbone stay frozen. The baseline has the same settings and seeds.
 
     Args:
         expression: ``mnli+squad`` (fusion), ``squad`` (stack) or ``none``.
         target: name of a target task.
-        backbone, revision, data_root, store, settings, reporter, report_to: as for ``train_intermediate``; the
-            settings are those of the target stage.
+        suite, backbone, revision, data_root, store, settings, reporter, report_to: as for ``train_intermediate``;
+            the settings are those of the target stage.
         seeds: one target stage, and one baseline, is trained for each.
         use: ids of the intermediate adapters to take, where the store has several of a task.
         train_missing: train intermediate adapters that the store does not have, by their recipes.
@@ -143,9 +149,11 @@ def compose(
     """
     reporter = reporter or Reporter()
     parsed = parse(expression)
-    spec = get_task(target, "target")
+    world = get_suite(suite)
+    backbone = backbone or world.backbone
+    spec = world.task(target, "target")
     for name in parsed.names:
-        get_task(name, "intermediate")
+        world.task(name, "intermediate")
     chosen_seeds = _checked_seeds(seeds)
     target_settings = recipe_settings(spec, settings)
     request = _request(spec, languages, split, data_root, max_eval_examples, target_settings)
@@ -197,6 +205,7 @@ def compose(
 def evaluate(
     artifact: str,
     *,
+    suite: str | None = None,
     languages: str = "all",
     split: str | None = None,
     baseline: str | None = None,
@@ -211,6 +220,7 @@ def evaluate(
 
     Args:
         artifact: id in the store (or its beginning), or a folder.
+        suite: the suite that the artifact has to be of; None is any.
         languages: ``all``, or codes joined by commas.
         split: ``validation`` or ``test``; None is the split that the task is scored on.
         baseline: id of an artifact of the same task to compare with; None takes the one that was trained with the
@@ -224,7 +234,7 @@ def evaluate(
     """
     kept = Store(store)
     found = kept.get(artifact)
-    spec = task_of(found)
+    spec = task_of(found, suite)
     trained = TrainingSettings(**found.manifest["settings"])
     if batch_size is not None:
         trained = trained.replaced({"batch_size": batch_size})
@@ -268,7 +278,8 @@ def _request(
 ) -> EvaluationRequest:
     chosen = split or spec.evaluation_split
     known = spec.languages_of(chosen)
-    codes = None if languages.strip() == "all" else parse_languages(languages, known, what=f"'{spec.name}' ({chosen})")
+    what, among = f"'{spec.name}' ({chosen})", get_suite(spec.suite).languages
+    codes = None if languages.strip() == "all" else parse_languages(languages, known, what=what, among=among)
     if max_eval_examples is not None and max_eval_examples < 1:
         raise SettingsError(f"--max-eval-examples must be at least 1, not {max_eval_examples}.")
     return EvaluationRequest(
@@ -301,7 +312,7 @@ def _intermediates(
         limit: longest input that the backbone takes.
         settings: what the user gave; ``use`` and ``train_missing`` as for ``compose``.
     """
-    backbone = plain.backbone
+    backbone, suite = plain.backbone, plain.task.suite
     given: dict[str, Artifact] = {}
     for artifact in map(store.get, use):
         name = str(artifact.manifest.get("task"))
@@ -312,12 +323,17 @@ def _intermediates(
             raise ArtifactError(
                 f"--use '{artifact.id}' is an adapter for '{name}', which '{expression}' does not name."
             )
+        if artifact.suite != suite:
+            raise ArtifactError(f"--use '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'.")
     # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
     shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
-    found = {name: given.get(name) or _newest(name, backbone, store, shape, reporter) for name in expression.names}
+    found = {
+        name: given.get(name) or _newest(name, suite, backbone, store, shape, reporter) for name in expression.names
+    }
     missing = [name for name, artifact in found.items() if artifact is None]
     if missing and not train_missing:
-        commands = ", ".join(f"`adapterstilts train-intermediate {name} --backbone {backbone.id}`" for name in missing)
+        options = f"{plain.task.suite_option} --backbone {backbone.id}"
+        commands = ", ".join(f"`adapterstilts train-intermediate {name}{options}`" for name in missing)
         raise ArtifactError(
             f"The store {store.home} has no adapter for {', '.join(missing)} on '{backbone.id}', and --no-train was "
             f"given. Train with {commands}."
@@ -328,7 +344,7 @@ def _intermediates(
     new = {
         name: TrainingStage(spec, recipe_settings(spec, shape), backbone, root=plain.root)
         for name in missing
-        for spec in (get_task(name, "intermediate"),)
+        for spec in (get_suite(suite).task(name, "intermediate"),)
     }
     configs = {
         name: read_composition(artifact).adapters[name] if artifact else new[name].composition.adapters[name]
@@ -347,15 +363,16 @@ def _intermediates(
 
 
 def _newest(
-    name: str, backbone: BackboneIdentity, store: Store, shape: Mapping[str, Any], reporter: Reporter
+    name: str, suite: str, backbone: BackboneIdentity, store: Store, shape: Mapping[str, Any], reporter: Reporter
 ) -> Artifact | None:
-    """Return the newest adapter of a task on this backbone, and say so where there are several."""
+    """Return the newest adapter of a task of this suite on this backbone, and say so where there are several."""
 
     def fits(artifact: Artifact) -> bool:
         told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
         same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
         same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
-        return artifact.manifest.get("task") == name and same_backbone and same_shape
+        same_task = (artifact.suite, artifact.manifest.get("task")) == (suite, name)
+        return same_task and same_backbone and same_shape
 
     candidates = store.all("intermediate", fits)
     if not candidates:

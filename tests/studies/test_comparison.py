@@ -78,9 +78,9 @@ def test_means_over_languages(plain: Comparison) -> None:
     assert plain.mean.baseline == pytest.approx(100 / 3)
     assert plain.mean.delta == pytest.approx(25 / 3)
     # (50 + 0) / 2 and (50 + 25) / 2
-    assert plain.mean_without_english is not None
-    assert (plain.mean_without_english.score, plain.mean_without_english.baseline) == (25.0, 37.5)
-    assert plain.mean_without_english.delta == -12.5
+    assert plain.mean_without_source is not None
+    assert (plain.mean_without_source.score, plain.mean_without_source.baseline) == (25.0, 37.5)
+    assert plain.mean_without_source.delta == -12.5
 
 
 def test_the_transfer_gap_is_english_minus_the_mean_of_the_others(plain: Comparison) -> None:
@@ -107,9 +107,9 @@ def test_translations_are_resampled_together(plain: Comparison) -> None:
     """XNLI's rows are translations of each other, so that one draw is one set of originals in all languages."""
     by_language = [resampled([SYSTEM[code]], [BASELINE[code]]) for code in ("en", "de", "sw")]
     assert plain.mean.interval == pytest.approx(ends([sum(values) / 3 for values in zip(*by_language, strict=True)]))
-    assert plain.mean_without_english is not None
+    assert plain.mean_without_source is not None
     others = [sum(values) / 2 for values in zip(*by_language[1:], strict=True)]
-    assert plain.mean_without_english.interval == pytest.approx(ends(others))
+    assert plain.mean_without_source.interval == pytest.approx(ends(others))
 
 
 def test_rows_of_their_own_are_resampled_apart() -> None:
@@ -169,7 +169,7 @@ def test_seeds_are_averaged_and_their_deviation_told() -> None:
 def test_without_a_baseline_there_is_nothing_to_differ_from() -> None:
     made = compare([evaluation(SYSTEM)], [])
     assert made.mean.score == pytest.approx(125 / 3)
-    for cell in (*made.languages.values(), made.mean, made.mean_without_english, made.transfer_gap):
+    for cell in (*made.languages.values(), made.mean, made.mean_without_source, made.transfer_gap):
         assert cell is not None
         assert (cell.baseline, cell.delta, cell.interval) == (None, None, None)
     assert "baseline_scores" not in made.to_json()["languages"]["en"]
@@ -177,17 +177,17 @@ def test_without_a_baseline_there_is_nothing_to_differ_from() -> None:
 
 def test_english_alone_has_no_gap() -> None:
     made = compare([evaluation({"en": [1, 0]})], [])
-    assert (made.mean_without_english, made.transfer_gap) == (None, None)
+    assert (made.mean_without_source, made.transfer_gap) == (None, None)
     document = made.to_json()
-    assert (document["mean"], document["mean_without_english"], document["transfer_gap"]) == (50.0, None, None)
+    assert (document["mean"], document["mean_without_source"], document["transfer_gap"]) == (50.0, None, None)
 
 
 def test_without_english_there_is_no_gap() -> None:
     made = compare([evaluation({"sw": [1, 0], "de": [1, 1]})], [])
     assert made.transfer_gap is None
     assert list(made.languages) == ["sw", "de"]
-    assert made.mean_without_english is not None
-    assert made.mean_without_english.score == made.mean.score == 75.0
+    assert made.mean_without_source is not None
+    assert made.mean_without_source.score == made.mean.score == 75.0
 
 
 def test_all_scores_of_a_metric_are_given_the_main_one_first() -> None:
