@@ -53,9 +53,7 @@ StoreFolder = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout, all else to stderr.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write the table to this file as CSV, too.")]
-Languages = Annotated[
-    str, typer.Option("--languages", help="'all', or codes such as de,sw.")
-]
+Languages = Annotated[str, typer.Option("--languages", help="'all', or codes such as de,sw.")]
 SplitName = Annotated[
     str | None, typer.Option("--split", help="validation or test; the one the task is scored on if left out.")
 ]

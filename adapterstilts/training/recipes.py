@@ -22,13 +22,16 @@ def recipe_settings(task: TaskSpec, changes: Mapping[str, Any] | None = None) ->
     Raises:
         SettingsError: the recipe or a given value is wrong.
     """
-    read = _own if task.suite == DEFAULT_SUITE else _shared
-    return TrainingSettings().replaced(read(task)).replaced(changes or {})
+    return TrainingSettings().replaced(_read(task)).replaced(changes or {})
+
+
+def _read(task: TaskSpec) -> Mapping[str, Any]:
+    return _own(task) if task.suite == DEFAULT_SUITE else _shared(task)
 
 
 def _own(task: TaskSpec) -> Mapping[str, Any]:
     """Return the settings of the file that is for this task alone."""
-    content = _read(task, f"{task.name}.yaml")
+    content = _content(task, f"{task.name}.yaml")
     if not isinstance(content.get("settings"), dict):
         raise SettingsError(f"The recipe of '{task.name}' has no settings.")
     return _numbers(content["settings"])
@@ -36,7 +39,7 @@ def _own(task: TaskSpec) -> Mapping[str, Any]:
 
 def _shared(task: TaskSpec) -> Mapping[str, Any]:
     """Return the settings of a task in the file of its suite: the defaults there, and what the task changes."""
-    content = _read(task, f"{task.suite}.yaml")
+    content = _content(task, f"{task.suite}.yaml")
     defaults, tasks = content.get("defaults"), content.get("tasks")
     own = tasks.get(task.name, {}) if isinstance(tasks, dict) else None
     if not isinstance(defaults, dict) or not isinstance(own, dict):
@@ -44,7 +47,7 @@ def _shared(task: TaskSpec) -> Mapping[str, Any]:
     return _numbers(defaults | own)
 
 
-def _read(task: TaskSpec, name: str) -> Mapping[str, Any]:
+def _content(task: TaskSpec, name: str) -> Mapping[str, Any]:
     import yaml
 
     path = importlib.resources.files("adapterstilts.zoo") / "recipes" / name

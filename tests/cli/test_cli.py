@@ -379,13 +379,14 @@ def test_the_table_as_csv(world: World, tmp_path: Path) -> None:
     target = tmp_path / "table.csv"
     made = document("compose", *world.fusion, "--csv", target)
     rows = list(csv.DictReader(io.StringIO(target.read_text(encoding="utf-8"))))
-    assert list(rows[0]) == ["language", "rows", "accuracy", "deviation", "baseline", "delta", "low", "high"]
+    numbers = ["rows", "accuracy", "deviation", "baseline", "delta", "low", "high", "distance"]
+    assert list(rows[0]) == ["language", *numbers]
     by_name = {row["language"]: row for row in rows}
     assert list(by_name) == [*made["languages"], "mean", "mean_without_source", "transfer_gap"]
     for name, cell in {**made["languages"], **made["summary"]}.items():
         low, high = cell["interval"] or ("", "")
-        expected = [cell.get("examples", ""), cell["score"], "", cell["baseline"], cell["delta"], low, high]
-        assert [by_name[name][column] for column in list(rows[0])[1:]] == [str(value) for value in expected]
+        expected = [cell.get("examples", ""), cell["score"], "", cell["baseline"], cell["delta"], low, high, ""]
+        assert [by_name[name][column] for column in numbers] == [str(value) for value in expected]
 
 
 @pytest.mark.parametrize("name", ["missing/table.csv", ".", "file/table.csv"])

@@ -11,17 +11,20 @@ import pytest
 from adapterstilts.evaluation.zero_shot import Evaluation
 from adapterstilts.studies.comparison import BOOTSTRAP_SAMPLES, Comparison, compare
 from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.suites import get_suite
 
 #: Right (1) or wrong (0) on four rows, by language: 75, 50, 0 percent against 25, 50, 25.
 SYSTEM = {"de": [1, 0, 1, 0], "en": [1, 1, 1, 0], "sw": [0, 0, 0, 0]}
 BASELINE = {"de": [1, 1, 0, 0], "en": [1, 0, 0, 0], "sw": [0, 0, 0, 1]}
 
 
-def evaluation(right: dict[str, list[int]], task: str = "xnli", missing: tuple[str, ...] = ()) -> Evaluation:
+def evaluation(
+    right: dict[str, list[int]], task: str = "xnli", missing: tuple[str, ...] = (), suite: str = "xtreme"
+) -> Evaluation:
     """An evaluation in which these rows were answered right."""
     statistics = {code: np.array([[1.0, float(item)] for item in items]) for code, items in right.items()}
     nothing: Any = None
-    return Evaluation(nothing, get_task(task), statistics, ids_of(statistics), missing, False, 0.0)
+    return Evaluation(nothing, get_suite(suite).task(task), statistics, ids_of(statistics), missing, False, 0.0)
 
 
 def span_evaluation(f1: dict[str, list[float]], exact: dict[str, list[float]]) -> Evaluation:
@@ -208,6 +211,7 @@ def test_documents_have_two_decimals_and_names_of_languages(plain: Comparison) -
     assert [cell["name"] for cell in document["languages"].values()] == ["English", "German", "Swahili"]
     assert document["languages"]["sw"] == {
         "name": "Swahili",
+        "distance": None,
         "score": 0.0,
         "baseline": 25.0,
         "delta": -25.0,
@@ -232,3 +236,17 @@ def test_rows_that_are_no_translations_of_each_other_are_drawn_apart() -> None:
     assert together.mean.delta == apart.mean.delta == 50
     width = [item.mean.interval[1] - item.mean.interval[0] for item in (together, apart) if item.mean.interval]
     assert width[0] == pytest.approx(math.sqrt(2) * width[1], rel=0.2)
+
+
+def test_languages_of_the_lab_stand_by_their_distance(toy_lab: Any) -> None:
+    right = {"qab": [1, 0, 1, 0], "qaa": [1, 1, 1, 0], "qac": [0, 0, 0, 0]}
+    made = compare([evaluation(right, task="mnli", suite="lab")], [])
+    assert list(made.languages) == ["qaa", "qac", "qab"]
+    document = made.to_json()
+    assert [(cell["name"], cell["distance"]) for cell in document["languages"].values()] == [
+        ("Source", 0.0),
+        ("Near", 0.25),
+        ("Far", 0.5),
+    ]
+    # (75 + 0 + 50) / 3, (0 + 50) / 2, 75 - 25
+    assert (document["mean"], document["mean_without_source"], document["transfer_gap"]) == (41.67, 25.0, 50.0)
