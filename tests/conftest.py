@@ -105,7 +105,8 @@ def _own_surroundings(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("ADAPTERSTILTS_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.delenv("ADAPTERSTILTS_SUITE", raising=False)
+        for name in ("ADAPTERSTILTS_SUITE", "ADAPTERSTILTS_BACKBONE"):
+            patch.delenv(name, raising=False)
         if request.node.get_closest_marker("real") is None:
             patch.delenv("ADAPTERSTILTS_DATA_ROOT", raising=False)
         yield
