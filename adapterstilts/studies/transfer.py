@@ -17,15 +17,13 @@ from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
 from adapterstilts.fingerprints import fingerprint
 from adapterstilts.models.backbone import identify, input_limit
-from adapterstilts.models.configs import check_fusible
-from adapterstilts.models.expression import Expression, Fusion, Nothing, parse
-from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.saved import read_composition
+from adapterstilts.models.expression import Expression, Nothing, parse
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
+from adapterstilts.studies.intermediates import intermediate_adapters
 from adapterstilts.tasks.languages import parse_languages
-from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
@@ -101,7 +99,7 @@ def train_intermediate(
     """
     world = get_suite(suite)
     spec = world.task(task, "intermediate")
-    root = find_data_root(data_root)
+    root = _root(spec, data_root)
     _check_access(spec, root)
     identity = identify(backbone or world.backbone, revision)
     stage = TrainingStage(spec, recipe_settings(spec, settings), identity, root=root)
@@ -171,7 +169,7 @@ def compose(
 
     limit = input_limit(backbone, revision)
     plain.check_length(limit)
-    inputs, stages = _intermediates(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
+    inputs, stages = intermediate_adapters(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
     systems: list[StageResult] = []
     baselines: list[StageResult] = []
     for seed in chosen_seeds:
@@ -263,6 +261,11 @@ def evaluate(
     )
 
 
+def _root(spec: TaskSpec, given: Folder | None) -> Path | None:
+    """Return the mirror to read from; the lab needs none, whatever is set."""
+    return None if spec.suite == LAB else find_data_root(given)
+
+
 def _check_access(spec: TaskSpec, root: Path | None) -> None:
     for source in spec.sources.values():
         check_access(source, root)
@@ -285,102 +288,12 @@ def _request(
     return EvaluationRequest(
         split=chosen,
         languages=codes,
-        root=find_data_root(data_root),
+        root=_root(spec, data_root),
         max_examples=max_eval_examples,
         sample_seed=settings.sample_seed,
         batch_size=settings.batch_size,
         precision=settings.precision,
     )
-
-
-def _intermediates(
-    expression: Expression,
-    plain: TrainingStage,
-    store: Store,
-    limit: int,
-    settings: Mapping[str, Any],
-    use: Sequence[str],
-    train_missing: bool,
-    reporter: Reporter,
-) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
-    """Return the intermediate adapters of an expression, from the store where it has them, else newly trained.
-
-    Args:
-        expression: names them.
-        plain: the target's stage without them; they are trained on the same backbone.
-        store: where they are looked for.
-        limit: longest input that the backbone takes.
-        settings: what the user gave; ``use`` and ``train_missing`` as for ``compose``.
-    """
-    backbone, suite = plain.backbone, plain.task.suite
-    given: dict[str, Artifact] = {}
-    for artifact in map(store.get, use):
-        name = str(artifact.manifest.get("task"))
-        if name in given:
-            raise ArtifactError(f"--use names two adapters for '{name}': '{given[name].id}' and '{artifact.id}'.")
-        given[name] = artifact
-        if name not in expression.names:
-            raise ArtifactError(
-                f"--use '{artifact.id}' is an adapter for '{name}', which '{expression}' does not name."
-            )
-        if artifact.suite != suite:
-            raise ArtifactError(f"--use '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'.")
-    # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
-    shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
-    found = {
-        name: given.get(name) or _newest(name, suite, backbone, store, shape, reporter) for name in expression.names
-    }
-    missing = [name for name, artifact in found.items() if artifact is None]
-    if missing and not train_missing:
-        options = f"{plain.task.suite_option} --backbone {backbone.id}"
-        commands = ", ".join(f"`adapterstilts train-intermediate {name}{options}`" for name in missing)
-        raise ArtifactError(
-            f"The store {store.home} has no adapter for {', '.join(missing)} on '{backbone.id}', and --no-train was "
-            f"given. Train with {commands}."
-        )
-    if missing:
-        store.check_writable()
-        reporter.message(f"Not in the store, will be trained first: {', '.join(missing)}")
-    new = {
-        name: TrainingStage(spec, recipe_settings(spec, shape), backbone, root=plain.root)
-        for name in missing
-        for spec in (get_suite(suite).task(name, "intermediate"),)
-    }
-    configs = {
-        name: read_composition(artifact).adapters[name] if artifact else new[name].composition.adapters[name]
-        for name, artifact in found.items()
-    }
-    if isinstance(expression, Fusion):
-        check_fusible(configs, plain.composition.adapters[plain.task.name])
-    for stage in new.values():
-        stage.check_length(limit)
-        _ = stage.train_rows, stage.validation_rows
-    results = [
-        StageResult(artifact, True, 0.0) if artifact else run_stage(new[name], store, reporter=reporter)
-        for name, artifact in found.items()
-    ]
-    return tuple(result.artifact for result in results), [result.to_json() for result in results]
-
-
-def _newest(
-    name: str, suite: str, backbone: BackboneIdentity, store: Store, shape: Mapping[str, Any], reporter: Reporter
-) -> Artifact | None:
-    """Return the newest adapter of a task of this suite on this backbone, and say so where there are several."""
-
-    def fits(artifact: Artifact) -> bool:
-        told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
-        same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
-        same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
-        same_task = (artifact.suite, artifact.manifest.get("task")) == (suite, name)
-        return same_task and same_backbone and same_shape
-
-    candidates = store.all("intermediate", fits)
-    if not candidates:
-        return None
-    chosen = candidates[-1]
-    several = f", the newest of {len(candidates)}; choose another with --use ID" if len(candidates) > 1 else ""
-    reporter.message(f"{name}: taken from the store, {chosen.id}{several}")
-    return chosen
 
 
 def _baseline_of(artifact: Artifact, store: Store) -> Artifact | None:

@@ -436,7 +436,8 @@ def test_a_target_is_no_intermediate_task(common: dict[str, Any], store: Store) 
 
 
 @pytest.mark.usefixtures("toy_lab", "no_network")
-def test_the_lab_needs_no_backbone_no_data_and_no_network(tmp_path: Path) -> None:
+def test_the_lab_needs_no_backbone_no_data_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERSTILTS_DATA_ROOT", str(tmp_path / "is not there"))
     lab: dict[str, Any] = {"suite": "lab", "store": tmp_path, "settings": TINY}
     trained = train_intermediate("squad", **lab)
     assert trained.artifact.manifest["backbone"]["id"] == "pico"
