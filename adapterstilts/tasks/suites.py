@@ -121,15 +121,14 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
     """
 
     def source_of(split: Split, hub: Source) -> Source:
-        return replace(
-            hub,
+        # A new one: nothing that says where the Hub's rows are may be left over.
+        return Source(
             dataset=LAB,
             config=f"{spec.name}.{{language}}",
             split=split,
-            revision=None,
+            columns=hub.columns,
             language_from="config" if split == "test" else "fixed",
-            language_names={},
-            part=(0.0, 1.0),
+            label_aliases=hub.label_aliases,
         )
 
     return replace(
