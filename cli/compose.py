@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from adapterstilts.tasks.spec import DEFAULT_SUITE
+
 from .console import session
 from .options import (
     Backbone,
@@ -18,6 +20,7 @@ from .options import (
     Revision,
     SplitName,
     StoreFolder,
+    Suite,
     read_seeds,
     split_list,
     with_training_settings,
@@ -31,7 +34,8 @@ def command(
         str, typer.Argument(metavar="EXPR", help="mnli+squad (fusion), squad (stack on one) or none (baseline alone).")
     ],
     target: Annotated[str, typer.Option("--target", help="A target task, such as tydiqa; see `adapterstilts tasks`.")],
-    backbone: Backbone = "xlm-roberta-base",
+    suite: Suite = DEFAULT_SUITE,
+    backbone: Backbone = None,
     revision: Revision = None,
     data_root: DataRoot = None,
     store: StoreFolder = None,
@@ -62,6 +66,7 @@ def command(
         transfer = compose(
             expression,
             target=target,
+            suite=suite,
             backbone=backbone,
             revision=revision,
             data_root=data_root,

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from .console import session
-from .options import Csv, DataRoot, Json, Languages, MaxEvalExamples, SplitName, StoreFolder
+from .options import Csv, DataRoot, Json, Languages, MaxEvalExamples, SplitName, StoreFolder, SuiteOfArtifact
 from .transfer_table import check_csv, show_transfer
 
 
 def command(
     artifact: Annotated[str, typer.Argument(help="Id of an artifact, or its beginning; see `adapterstilts runs`.")],
+    suite: SuiteOfArtifact = None,
     languages: Languages = "all",
     split: SplitName = None,
     baseline: Annotated[
@@ -36,6 +37,7 @@ def command(
 
         transfer = evaluate(
             artifact,
+            suite=suite,
             languages=languages,
             split=split,
             baseline=baseline,

@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from adapterstilts.tasks.spec import DEFAULT_SUITE
+
 from .console import print_json, result_console, session
-from .options import Json, Languages, Revision
+from .options import Json, Languages, Revision, Suite
 
 
 def command(
     tasks: Annotated[list[str] | None, typer.Argument(help="Tasks whose data shall be fetched.")] = None,
+    suite: Suite = DEFAULT_SUITE,
     model: Annotated[str | None, typer.Option("--model", help="Backbone to fetch, such as xlm-roberta-base.")] = None,
     revision: Revision = None,
     languages: Languages = "all",
@@ -21,7 +24,9 @@ def command(
     with session() as reporter:
         from adapterstilts.studies.fetching import fetch
 
-        fetched = fetch(tuple(tasks or ()), model=model, revision=revision, languages=languages, reporter=reporter)
+        fetched = fetch(
+            tuple(tasks or ()), suite=suite, model=model, revision=revision, languages=languages, reporter=reporter
+        )
         if json:
             print_json(fetched)
             return

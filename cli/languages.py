@@ -1,43 +1,66 @@
-"""``languages``: the languages of the target tasks."""
+"""``languages``: the languages of a suite."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from adapterstilts.tasks.catalogue import TASKS, get_task
-from adapterstilts.tasks.languages import LANGUAGES
+from adapterstilts.tasks.spec import DEFAULT_SUITE
+from adapterstilts.tasks.suites import Suite as World
+from adapterstilts.tasks.suites import get_suite
 
 from .console import print_json, print_table, session
-from .options import Json
+from .options import Json, Suite
 
 
 def command(
     task: Annotated[str | None, typer.Option("--task", help="Only the languages of this task.")] = None,
+    suite: Suite = DEFAULT_SUITE,
     json: Json = False,
 ) -> None:
-    """List languages with their family, script and target tasks."""
+    """List languages with their family, script and target tasks; those of the lab by their distance from the source.
+
+    The distance is typological (Gower's, 0 to 1), over the features that are listed where they differ.
+    """
     with session():
-        codes = get_task(task).languages if task else tuple(LANGUAGES)
-        targets = [spec for spec in TASKS.values() if spec.kind == "target"]
-        rows = [
-            {
-                "code": code,
-                "name": LANGUAGES[code].name,
-                "family": LANGUAGES[code].family,
-                "script": LANGUAGES[code].script,
-                "tasks": [spec.name for spec in targets if code in spec.languages],
-            }
-            for code in codes
-        ]
+        world = get_suite(suite)
+        codes = world.task(task).languages if task else tuple(world.languages)
+        if world.typology:
+            codes = world.by_distance(codes)
+        rows = [_document(world, code) for code in codes]
         if json:
             print_json(rows)
             return
-        table = Table()
-        for title in ("code", "name", "family", "script", "target tasks"):
-            table.add_column(title)
-        for row in rows:
-            table.add_row(*(value if isinstance(value, str) else " ".join(value) for value in row.values()))
-        print_table(table)
+        print_table(_by_distance(rows) if world.typology else _plain(rows))
+
+
+def _document(world: World, code: str) -> dict[str, Any]:
+    language, typology = world.language(code), world.typology.get(code)
+    return {
+        "code": code,
+        "name": language.name,
+        "family": language.family,
+        "script": language.script,
+        "distance": round(typology.distance, 4) if typology else None,
+        "differences": list(typology.differences) if typology else None,
+        "seen": typology.seen if typology else None,
+        "tasks": [spec.name for spec in world.tasks.values() if spec.kind == "target" and code in spec.languages],
+    }
+
+
+def _plain(rows: list[dict[str, Any]]) -> Table:
+    table = Table("code", "name", "family", "script", "target tasks")
+    for row in rows:
+        table.add_row(row["code"], row["name"], row["family"], row["script"], " ".join(row["tasks"]))
+    return table
+
+
+def _by_distance(rows: list[dict[str, Any]]) -> Table:
+    table = Table("code", "name", "script", "distance", "differs in", "pretraining")
+    for row in rows:
+        seen = "seen" if row["seen"] else "unseen"
+        differs = " ".join(row["differences"])
+        table.add_row(row["code"], row["name"], row["script"], f"{row['distance']:.2f}", differs, seen)
+    return table

@@ -18,10 +18,24 @@ from adapterstilts.training.settings import TrainingSettings
 
 TRAINING_PANEL = "Training (defaults: the task's recipe)"
 
-Backbone = Annotated[
+Suite = Annotated[
     str,
     typer.Option(
-        "--backbone", help="Hub id, folder, or a packaged encoder (minilm-l6).", envvar="ADAPTERSTILTS_BACKBONE"
+        "--suite",
+        help="xtreme, or lab: small generated languages and a small encoder, which need no network and no data.",
+        envvar="ADAPTERSTILTS_SUITE",
+    ),
+]
+SuiteOfArtifact = Annotated[
+    str | None, typer.Option("--suite", help="Refuse an artifact of another suite; its own if left out.")
+]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        help="Hub id, folder, or a packaged encoder (minilm-l6); the suite's own if left out (xtreme: "
+        "xlm-roberta-base, lab: pico).",
+        envvar="ADAPTERSTILTS_BACKBONE",
     ),
 ]
 Revision = Annotated[str | None, typer.Option("--revision", help="Commit, branch or tag of the backbone on the Hub.")]

@@ -12,13 +12,14 @@ import typer
 from adapterstilts.errors import DataFormatError, SettingsError
 
 from .console import notes, session, write_text
-from .options import StoreFolder
+from .options import StoreFolder, SuiteOfArtifact
 
 
 def command(
     artifact: Annotated[str, typer.Argument(help="Id of an artifact, or its beginning; see `adapterstilts runs`.")],
     source: Annotated[str, typer.Argument(metavar="[FILE]", help="JSON lines to answer; '-' is stdin.")] = "-",
     output: Annotated[Path | None, typer.Option("--output", help="Write here, not to stdout.")] = None,
+    suite: SuiteOfArtifact = None,
     backbone: Annotated[
         str | None, typer.Option("--backbone", help="Where the backbone is, if no longer where it was.")
     ] = None,
@@ -36,7 +37,13 @@ def command(
         if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):
             raise SettingsError(f"--output '{output}' cannot be written: it is a folder, or its folder does not exist.")
         answers = predict(
-            artifact, _lines(source), backbone=backbone, store=store, batch_size=batch_size, reporter=reporter
+            artifact,
+            _lines(source),
+            suite=suite,
+            backbone=backbone,
+            store=store,
+            batch_size=batch_size,
+            reporter=reporter,
         )
         text = "".join(json_library.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
         if output is None:

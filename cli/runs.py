@@ -9,6 +9,7 @@ from rich.table import Table
 
 from adapterstilts.errors import unknown
 from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.tasks.suites import get_suite
 
 from .console import notes, print_json, print_table, result_console, session
 from .options import Json, StoreFolder
@@ -19,6 +20,7 @@ KINDS = ("intermediate", "target", "evaluation")
 def command(
     artifact: Annotated[str | None, typer.Argument(help="Show one artifact in full.")] = None,
     kind: Annotated[str | None, typer.Option("--kind", help="intermediate, target or evaluation.")] = None,
+    suite: Annotated[str | None, typer.Option("--suite", help="Only artifacts of this suite.")] = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
@@ -26,6 +28,7 @@ def command(
     with session():
         if kind is not None and kind not in KINDS:
             raise unknown("kind of artifact", kind, KINDS)
+        wanted = None if suite is None else get_suite(suite).name
         kept = Store(store)
         if artifact is not None:
             found = kept.get(artifact)
@@ -34,22 +37,24 @@ def command(
             else:
                 result_console().print_json(data=_document(found))
             return
-        found_all = kept.all(kind)
+        found_all = kept.all(kind, lambda item: wanted in (None, item.suite))
         if json:
             print_json([_document(item) for item in found_all])
             return
         if not found_all:
-            holds = f"has no {kind} artifact" if kind else "is empty"
+            of_suite = f" of the suite '{wanted}'" if wanted else ""
+            holds = f"has no {kind or 'finished'} artifact{of_suite}" if kind or wanted else "is empty"
             notes.print(f"The store {kept.home} {holds}.", soft_wrap=True)
             return
         table = Table(caption=str(kept.home), caption_justify="left")
-        for title in ("artifact", "kind", "backbone", "score", "seconds", "made"):
+        for title in ("artifact", "suite", "kind", "backbone", "score", "seconds", "made"):
             table.add_column(title, overflow="fold")
         for item in found_all:
             manifest = item.manifest
             seconds = manifest.get("resources", {}).get("wall_seconds", "")
             backbone = manifest.get("backbone", {}).get("id", "")
-            table.add_row(item.id, item.kind, backbone, _score(item), str(seconds), str(manifest["created"])[:16])
+            made = str(manifest["created"])[:16]
+            table.add_row(item.id, item.suite, item.kind, backbone, _score(item), str(seconds), made)
         print_table(table)
 
 

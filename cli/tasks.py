@@ -7,25 +7,27 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from adapterstilts.tasks.catalogue import TASKS
-from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
+from adapterstilts.tasks.suites import get_suite
 
 from .console import print_json, print_table, session
-from .options import Json
+from .options import Json, Suite
 
 
 def command(
     kind: Annotated[str | None, typer.Option("--kind", help="intermediate or target.")] = None,
+    suite: Suite = DEFAULT_SUITE,
     json: Json = False,
 ) -> None:
-    """List the intermediate and target tasks."""
+    """List the intermediate and target tasks of a suite."""
     with session():
         from adapterstilts.errors import unknown
 
-        kinds = sorted({task.kind for task in TASKS.values()})
+        tasks = get_suite(suite).tasks.values()
+        kinds = sorted({task.kind for task in tasks})
         if kind is not None and kind not in kinds:
             raise unknown("kind of task", kind, kinds)
-        chosen = [task for task in TASKS.values() if kind in (None, task.kind)]
+        chosen = [task for task in tasks if kind in (None, task.kind)]
         if json:
             print_json([_document(task) for task in chosen])
             return

@@ -1,4 +1,4 @@
-"""``train-intermediate TASK``: an adapter for one English task on a frozen encoder."""
+"""``train-intermediate TASK``: an adapter for one task in the source language on a frozen encoder."""
 
 from __future__ import annotations
 
@@ -6,14 +6,27 @@ from typing import Annotated, Any
 
 import typer
 
+from adapterstilts.tasks.spec import DEFAULT_SUITE
+
 from .console import print_json, result_console, session
-from .options import Backbone, DataRoot, Json, ReportTo, Revision, StoreFolder, split_list, with_training_settings
+from .options import (
+    Backbone,
+    DataRoot,
+    Json,
+    ReportTo,
+    Revision,
+    StoreFolder,
+    Suite,
+    split_list,
+    with_training_settings,
+)
 
 
 @with_training_settings(also={"max_validation_examples": "--max-eval-examples"})
 def command(
     task: Annotated[str, typer.Argument(help="An intermediate task, such as squad; see `adapterstilts tasks`.")],
-    backbone: Backbone = "xlm-roberta-base",
+    suite: Suite = DEFAULT_SUITE,
+    backbone: Backbone = None,
     revision: Revision = None,
     data_root: DataRoot = None,
     store: StoreFolder = None,
@@ -30,6 +43,7 @@ def command(
 
         result = train_intermediate(
             task,
+            suite=suite,
             backbone=backbone,
             revision=revision,
             data_root=data_root,
@@ -44,6 +58,7 @@ def command(
                 {
                     "artifact": result.artifact.id,
                     "path": str(result.artifact.path),
+                    "suite": result.artifact.suite,
                     "task": manifest["task"],
                     "backbone": manifest["backbone"]["id"],
                     "reused": result.reused,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from adapterstilts.errors import SettingsError
+from adapterstilts.tasks.spec import DEFAULT_SUITE
 
 from .console import notes, print_json, result_console
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from adapterstilts.studies.comparison import Cell
     from adapterstilts.studies.transfer import Transfer
 
-SOURCE = "en"
 TITLES = {
     "f1": "F1",
     "exact_match": "EM",
@@ -58,8 +58,10 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None) -> N
 def _title(transfer: Transfer) -> str:
     zero_shot = transfer.target.kind == "target"
     what = f"{transfer.composition} → {transfer.target.name}" if zero_shot else transfer.target.name
+    suite = f" in the {transfer.target.suite}" if transfer.target.suite != DEFAULT_SUITE else ""
     seeds = f", mean of {len(transfer.seeds)} seeds" if len(transfer.seeds) > 1 else ""
-    return f"{what} on {transfer.backbone}, {transfer.split} split{', zero-shot' if zero_shot else ''}{seeds}"
+    where = f"{what}{suite} on {transfer.backbone}"
+    return f"{where}, {transfer.split} split{', zero-shot' if zero_shot else ''}{seeds}"
 
 
 def _table(transfer: Transfer) -> Table:
@@ -68,6 +70,8 @@ def _table(transfer: Transfer) -> Table:
     several = len(transfer.seeds) > 1
     table = Table()
     table.add_column("language")
+    if comparison.suite.typology:
+        table.add_column("distance", justify="right")
     table.add_column("rows", justify="right")
     others = [name for name in next(iter(comparison.languages.values())).scores or {} if name != comparison.metric]
     table.add_column(TITLES.get(comparison.metric, comparison.metric), justify="right", style="bold")
@@ -79,44 +83,49 @@ def _table(transfer: Transfer) -> Table:
     for name in others:
         table.add_column(TITLES.get(name, name), justify="right", style="dim")
 
-    def cells(label: str, cell: Cell) -> list[str]:
-        row = [label, "" if cell.examples is None else str(cell.examples), f"{cell.score:.1f}"]
+    def cells(label: str, distance: float | None, cell: Cell) -> list[str]:
+        row = [label]
+        if comparison.suite.typology:
+            row.append("" if distance is None else f"{distance:.2f}")
+        row += ["" if cell.examples is None else str(cell.examples), f"{cell.score:.1f}"]
         if several:
             row.append("" if cell.deviation is None else f"{cell.deviation:.1f}")
         if with_baseline:
             row += [_number(cell.baseline), _difference(cell), _interval(cell)]
         return row + [_number((cell.scores or {}).get(name)) for name in others]
 
-    for label, cell in _rows(transfer):
+    for label, distance, cell in _rows(transfer):
         if label.startswith("mean") and not any(row.end_section for row in table.rows):
             table.add_section()
-        table.add_row(*cells(label, cell))
+        table.add_row(*cells(label, distance, cell))
     return table
 
 
-def _rows(transfer: Transfer) -> Iterator[tuple[str, Cell]]:
-    from adapterstilts.studies.comparison import language_name
-
+def _rows(transfer: Transfer) -> Iterator[tuple[str, float | None, Cell]]:
+    """Yield label, distance from the source language and cell: the languages, then their means."""
     comparison = transfer.comparison
+    suite = comparison.suite
+    source = suite.source_language
     for code, cell in comparison.languages.items():
-        yield f"{language_name(code)} ({code}){', source' if code == SOURCE else ''}", cell
+        label = f"{suite.language(code).name} ({code}){', source' if code == source else ''}"
+        yield label, suite.distance(code), cell
     if len(comparison.languages) == 1:
         return
-    yield "mean, all languages", comparison.mean
-    if comparison.mean_without_english is not None:
-        yield "mean without English", comparison.mean_without_english
+    yield "mean, all languages", None, comparison.mean
+    if comparison.mean_without_source is not None:
+        yield f"mean without {suite.language(source).name}", None, comparison.mean_without_source
     if comparison.transfer_gap is not None:
-        yield "transfer gap", comparison.transfer_gap
+        yield "transfer gap", None, comparison.transfer_gap
 
 
 def _write_csv(transfer: Transfer, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         metric = transfer.comparison.metric
-        writer.writerow(["language", "rows", metric, "deviation", "baseline", "delta", "low", "high"])
+        writer.writerow(["language", "rows", metric, "deviation", "baseline", "delta", "low", "high", "distance"])
         summary = {
             "mean": transfer.comparison.mean,
-            "mean_without_english": transfer.comparison.mean_without_english,
+            "mean_without_source": transfer.comparison.mean_without_source,
             "transfer_gap": transfer.comparison.transfer_gap,
         }
         for name, cell in (*transfer.comparison.languages.items(), *summary.items()):
@@ -124,9 +133,9 @@ def _write_csv(transfer: Transfer, path: Path) -> None:
                 continue
             value = cell.to_json()
             low, high = value["interval"] or (None, None)
-            writer.writerow(
-                [name, cell.examples, value["score"], value["deviation"], value["baseline"], value["delta"], low, high]
-            )
+            told = [value[key] for key in ("score", "deviation", "baseline", "delta")]
+            distance = transfer.comparison.suite.distance(name)
+            writer.writerow([name, cell.examples, *told, low, high, None if distance is None else round(distance, 4)])
 
 
 def _number(value: float | None) -> str:

@@ -9,9 +9,11 @@ import atexit
 import os
 import random
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,6 +105,8 @@ def _own_surroundings(request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("ADAPTERSTILTS_HOME", str(tmp_path_factory.mktemp("home")))
+        for name in ("ADAPTERSTILTS_SUITE", "ADAPTERSTILTS_BACKBONE"):
+            patch.delenv(name, raising=False)
         if request.node.get_closest_marker("real") is None:
             patch.delenv("ADAPTERSTILTS_DATA_ROOT", raising=False)
         yield
@@ -195,6 +199,72 @@ def toy_mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     xtreme |= {f"XQuAD.{code}": {"validation": _spans(code, EVAL_ROWS, "xquad")} for code in ("en", "de", "zh")}
     write_data_set(root, "google/xtreme", xtreme)
     return root
+
+
+@pytest.fixture
+def toy_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_backbone_folder: Path) -> Iterator[Any]:
+    """A lab of four tasks in three languages in the place of the package's, with the tiny XLM-R as its ``pico``."""
+    from adapterstilts.errors import unknown
+    from adapterstilts.models import locations
+
+    words = {"qaa": "en", "qab": "de", "qac": "sw"}
+    distances = {"qaa": 0.0, "qab": 0.5, "qac": 0.25}
+    languages: Any
+    rows: Any
+    lab: Any = ModuleType("adapterstilts.lab")
+    languages, rows = (ModuleType(f"adapterstilts.lab.{name}") for name in ("languages", "rows"))
+
+    def language(code: str, name: str, order: str, cases: str) -> SimpleNamespace:
+        return SimpleNamespace(
+            code=code, name=name, family="lab:toy", script="Latin", order=order, cases=cases, seen=code != "qab"
+        )
+
+    def load(task: str, code: str, split: str) -> Dataset:
+        if task not in rows.SIZES or code not in words:
+            raise unknown("language of the lab", code, words)
+        made = {
+            "mnli": lambda: _mnli()[{"validation": "validation_matched"}.get(split, split)],
+            "squad": lambda: _spans(words[code], rows.SIZES[task][split], f"squad-{split}"),
+            "tydiqa": lambda: _spans(words[code], rows.SIZES[task][split], f"tydiqa-{split}"),
+            "panx": lambda: _tagging(words[code], "ner_tags", PANX_LABELS, _entities)[split],
+        }
+        return made[task]()
+
+    sizes = {"train": TRAIN_ROWS, "validation": EVAL_ROWS}
+    languages.SOURCE = "qaa"
+    languages.LANGUAGES = {
+        made.code: made
+        for made in (
+            language("qaa", "Source", "SVO", "none"),
+            language("qab", "Far", "SOV", "4"),
+            language("qac", "Near", "SVO", "4"),
+        )
+    }
+    languages.distance = lambda a, b: abs(distances[a.code] - distances[b.code])
+    languages.differences = lambda a, b: tuple(
+        name for name in ("order", "cases") if getattr(a, name) != getattr(b, name)
+    )
+    rows.SIZES = {name: dict(sizes) for name in ("mnli", "squad")}
+    rows.SIZES |= {name: sizes | {"test": EVAL_ROWS + 1} for name in ("panx", "tydiqa")}
+    rows.load = load
+    lab.languages, lab.rows = languages, rows
+    for module in (lab, languages, rows):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    shutil.copytree(toy_backbone_folder, tmp_path / "toy_lab_package" / "pico")
+    (tmp_path / "toy_lab_package" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(locations.PACKAGED, "pico", ("toy_lab_package", "pico", "adapterstilts"))
+    yield lab
+    sys.modules.pop("toy_lab_package", None)  # the next test has one of its own, elsewhere
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where the Hub is asked for."""
+    from adapterstilts.data import network
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(network, "_probe", lambda endpoint: pytest.fail(f"{endpoint} was asked"))
 
 
 @pytest.fixture(scope="session")

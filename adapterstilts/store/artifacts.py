@@ -19,6 +19,7 @@ from adapterstilts.errors import ArtifactError, nearest
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint_file
 from adapterstilts.home import store_home
 from adapterstilts.store.home import check_writable, new_folder
+from adapterstilts.tasks.spec import DEFAULT_SUITE
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,11 @@ class Artifact:
     @property
     def kind(self) -> str:
         return str(self.manifest["kind"])
+
+    @property
+    def suite(self) -> str:
+        """Name of the suite of its task; manifests from before there were suites say none."""
+        return str(self.manifest.get("suite", DEFAULT_SUITE))
 
     @property
     def fingerprint(self) -> str:

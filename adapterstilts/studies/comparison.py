@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from adapterstilts.evaluation.metrics import get_metric
 from adapterstilts.evaluation.significance import Interval, mean_interval, paired_bootstrap
 from adapterstilts.evaluation.zero_shot import Evaluation
-from adapterstilts.tasks.languages import get_language
+from adapterstilts.tasks.suites import Suite, get_suite
 
 if TYPE_CHECKING:
     import numpy as np
 
-SOURCE_LANGUAGE = "en"
 BOOTSTRAP_SAMPLES = 1000
 
 
@@ -57,24 +56,32 @@ class Comparison:
 
     metric: str
     """Name of the score that is compared."""
+    suite: Suite
+    """Knows the names of the languages, which is the source, and how far from it the others are."""
     languages: Mapping[str, Cell]
+    """The source first, then from near to far, or in the order of the data where distances are unknown."""
     mean: Cell
-    mean_without_english: Cell | None
+    mean_without_source: Cell | None
     transfer_gap: Cell | None
-    """English minus the mean of the other languages (Hu et al. 2020, section 5.1); small is good."""
+    """The source language minus the mean of the others (Hu et al. 2020, section 5.1); small is good."""
     missing: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as the documents of ``compose`` and ``evaluate`` hold it."""
         summary = {
             "mean": self.mean,
-            "mean_without_english": self.mean_without_english,
+            "mean_without_source": self.mean_without_source,
             "transfer_gap": self.transfer_gap,
         }
         return {
             "metric": self.metric,
             "languages": {
-                code: {"name": language_name(code), **cell.to_json()} for code, cell in self.languages.items()
+                code: {
+                    "name": self.suite.language(code).name,
+                    "distance": _round(self.suite.distance(code), 4),
+                    **cell.to_json(),
+                }
+                for code, cell in self.languages.items()
             },
             **{name: _round(cell.score) if cell else None for name, cell in summary.items()},
             "summary": {name: cell.to_json() if cell else None for name, cell in summary.items()},
@@ -93,7 +100,8 @@ def compare(evaluations: Sequence[Evaluation], baselines: Sequence[Evaluation]) 
 
     first = evaluations[0]
     metric = get_metric(first.task.metric)
-    codes = _ordered(first.statistics)
+    suite = get_suite(first.task.suite)
+    source, codes = suite.source_language, suite.by_distance(first.statistics)
     parallel = first.task.parallel and len({first.examples[code] for code in codes}) == 1
     cells: dict[str, Cell] = {}
     intervals: dict[str, Interval] = {}
@@ -110,7 +118,7 @@ def compare(evaluations: Sequence[Evaluation], baselines: Sequence[Evaluation]) 
             )
         by_seed[code] = (scores[metric.main], other[metric.main] if other else np.zeros(0))
         cells[code] = _cell(by_seed[code], intervals.get(code), scores, other, system.shape[1])
-    others = [code for code in codes if code != SOURCE_LANGUAGE]
+    others = [code for code in codes if code != source]
 
     def mean_of(chosen: Sequence[str]) -> Cell:
         values = tuple(np.mean([by_seed[code][side] for code in chosen], axis=0) for side in (0, 1))
@@ -118,16 +126,12 @@ def compare(evaluations: Sequence[Evaluation], baselines: Sequence[Evaluation]) 
         return _cell((values[0], values[1]), interval)
 
     gap = None
-    if others and SOURCE_LANGUAGE in codes:
+    if others and source in codes:
         rest = [np.mean([by_seed[code][side] for code in others], axis=0) for side in (0, 1)]
-        gaps = tuple(by_seed[SOURCE_LANGUAGE][side] - rest[side] for side in (0, 1))
+        gaps = tuple(by_seed[source][side] - rest[side] for side in (0, 1))
         gap = _cell((gaps[0], gaps[1]), None)
-    return Comparison(metric.main, cells, mean_of(codes), mean_of(others) if others else None, gap, first.missing)
-
-
-def language_name(code: str) -> str:
-    """Return a language's English name."""
-    return get_language(code).name
+    rest_mean = mean_of(others) if others else None
+    return Comparison(metric.main, suite, cells, mean_of(codes), rest_mean, gap, first.missing)
 
 
 def _cell(
@@ -159,10 +163,5 @@ def _all_scores(metric: Any, statistics: np.ndarray) -> dict[str, np.ndarray]:
     return {metric.main: scores[metric.main]} | scores
 
 
-def _ordered(codes: Mapping[str, Any]) -> list[str]:
-    """Return English first, as it is the source, and the rest in the order given."""
-    return sorted(codes, key=lambda code: code != SOURCE_LANGUAGE)
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+def _round(value: float | None, digits: int = 2) -> float | None:
+    return None if value is None else round(value, digits)

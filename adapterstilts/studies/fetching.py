@@ -9,14 +9,19 @@ from adapterstilts.data.network import hub_endpoint, hub_reachable, offline_requ
 from adapterstilts.data.sources import MissingConfigError, load_split
 from adapterstilts.errors import DataUnavailableError, SettingsError
 from adapterstilts.models.backbone import load_backbone
+from adapterstilts.models.locations import PACKAGED, locate
 from adapterstilts.progress import Reporter
-from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.languages import parse_languages
+from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, TaskSpec
+from adapterstilts.tasks.suites import get_suite
+
+_EMBEDDED = "{}: nothing need be fetched"
 
 
 def fetch(
     tasks: Sequence[str],
     *,
+    suite: str = DEFAULT_SUITE,
     model: str | None = None,
     revision: str | None = None,
     languages: str = "all",
@@ -26,6 +31,7 @@ def fetch(
 
     Args:
         tasks: names of tasks.
+        suite: the suite they are of; of the lab nothing need be fetched.
         model: Hub id of a backbone.
         revision: commit, branch or tag of the backbone.
         languages: ``all``, or codes joined by commas, for data sets with one configuration a language.
@@ -39,22 +45,32 @@ def fetch(
         DataUnavailableError: the Hub cannot be reached.
     """
     reporter = reporter or Reporter()
-    specs = [get_task(name) for name in dict.fromkeys(tasks)]
-    if not specs and model is None:
+    world = get_suite(suite)
+    specs = [world.task(name) for name in dict.fromkeys(tasks)]
+    if not specs and model is None and world.name != LAB:
         raise SettingsError("Name a task or --model: `adapterstilts fetch tydiqa squad --model xlm-roberta-base`.")
     plan = [
         (spec.source(split), language)
         for spec in specs
         for split in spec.sources
-        for language in _languages(spec.source(split).language_from, spec.languages_of(split), languages, spec.name)
+        for language in _languages(spec, split, languages)
     ]
+    fetched: list[dict[str, Any]] = []
+    if world.name == LAB:
+        fetched.append({"kind": "embedded", "id": LAB, "detail": _EMBEDDED.format("its rows are generated")})
+        plan = []
+    if model in PACKAGED:
+        detail = _EMBEDDED.format(f"comes as a Python package, {locate(model)}")
+        fetched.append({"kind": "embedded", "id": model, "detail": detail})
+        model = None
+    if not plan and model is None:
+        return fetched
     why = "HF_HUB_OFFLINE is set" if offline_requested() else "it does not answer"
     if not hub_reachable():
         raise DataUnavailableError(
             f"The Hub ({hub_endpoint()}) cannot be reached: {why}. `fetch` needs the network; on a machine without "
-            "one, give the other commands --data-root DIR with a mirror of the Hub."
+            "one, give the other commands --data-root DIR with a mirror of the Hub, or --suite lab."
         )
-    fetched: list[dict[str, Any]] = []
     done: set[tuple[str, str, str]] = set()
     for source, language in plan:
         key = (source.dataset, source.config_for(language), source.split)
@@ -75,8 +91,9 @@ def fetch(
     return fetched
 
 
-def _languages(language_from: str, known: tuple[str, ...], asked: str, task: str) -> tuple[str, ...]:
+def _languages(spec: TaskSpec, split: str, asked: str) -> tuple[str, ...]:
     """Return the languages to load one by one; one is enough where all stand in the same file."""
-    if language_from != "config" or len(known) == 1:
+    known = spec.languages_of(split)
+    if spec.source(split).language_from != "config" or len(known) == 1:
         return known[:1]
-    return parse_languages(asked, known, what=f"'{task}'")
+    return parse_languages(asked, known, what=f"'{spec.name}'", among=get_suite(spec.suite).languages)

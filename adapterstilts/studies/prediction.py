@@ -26,6 +26,7 @@ def predict(
     artifact: str,
     lines: Sequence[str],
     *,
+    suite: str | None = None,
     backbone: str | None = None,
     store: Folder | None = None,
     batch_size: int = 32,
@@ -36,6 +37,7 @@ def predict(
     Args:
         artifact: id in the store (or its beginning), or a folder.
         lines: one JSON object each, with the fields of the task's format, under our names or the data set's.
+        suite: the suite that the artifact has to be of; None is any.
         backbone: id or folder, where the backbone is no longer where the artifact says.
         store: folder of artifacts.
         batch_size: rows a forward pass.
@@ -45,18 +47,19 @@ def predict(
         for each line ``id`` (the given one, else the line number), ``answer`` and ``score`` (a probability, or None).
 
     Raises:
+        ArtifactError: the artifact is none that answers, or of another suite.
         DataFormatError: lines that are no JSON objects or lack a field; all of them are named.
     """
     reporter = reporter or Reporter()
     found = Store(store).get(artifact)
-    task = task_of(found)
+    task = task_of(found, suite)
     rows = read_lines(task, lines)
     if not rows:
         return []
     composed = load_composed(found, load_backbone_of(found, backbone), task)
     composed.to_device()
     settings = encoding_settings(found)
-    table = Rows(task, "prediction", to_table(task, rows), ("en",))
+    table = Rows(task, "prediction", to_table(task, rows), (task.source_language,))
     encoded = encode_rows(table, composed.backbone.tokenizer, settings, training=False)
     reporter.begin(f"Predicting with {found.id}", len(encoded))
     try:
@@ -111,7 +114,7 @@ def _row(task: TaskSpec, given: Any, number: int) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise DataFormatError("not a JSON object")
     given_id = given.get("id", str(number))
-    row: dict[str, Any] = {"given_id": given_id, "id": str(given_id), "language": "en"}
+    row: dict[str, Any] = {"given_id": given_id, "id": str(given_id), "language": task.source_language}
     for name in task.fields:
         if name in _GOLD:
             row[name] = _GOLD[name]

@@ -16,17 +16,15 @@ from adapterstilts.data.sources import data_root as find_data_root
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
 from adapterstilts.fingerprints import fingerprint
-from adapterstilts.models.backbone import DEFAULT_BACKBONE, identify, input_limit
-from adapterstilts.models.configs import check_fusible
-from adapterstilts.models.expression import Expression, Fusion, Nothing, parse
-from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.saved import read_composition
+from adapterstilts.models.backbone import identify, input_limit
+from adapterstilts.models.expression import Expression, Nothing, parse
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
-from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.studies.intermediates import intermediate_adapters
 from adapterstilts.tasks.languages import parse_languages
-from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, TaskSpec
+from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
@@ -55,6 +53,7 @@ class Transfer:
     def to_json(self) -> dict[str, Any]:
         """Return the document that ``compose --json`` and ``evaluate --json`` print (docs/schemas)."""
         return {
+            "suite": self.target.suite,
             "target": self.target.name,
             "composition": self.composition,
             "backbone": self.backbone,
@@ -73,7 +72,8 @@ class Transfer:
 def train_intermediate(
     task: str,
     *,
-    backbone: str = DEFAULT_BACKBONE,
+    suite: str = DEFAULT_SUITE,
+    backbone: str | None = None,
     revision: str | None = None,
     data_root: Folder | None = None,
     store: Folder | None = None,
@@ -85,7 +85,8 @@ def train_intermediate(
 
     Args:
         task: name of an intermediate task.
-        backbone: Hub id, folder, or the name of a packaged encoder.
+        suite: ``xtreme`` or ``lab``: which tasks and languages there are.
+        backbone: Hub id, folder, or the name of a packaged encoder; None is the suite's.
         revision: commit, branch or tag of the backbone on the Hub.
         data_root: local mirror of the Hub; None asks ``ADAPTERSTILTS_DATA_ROOT``, then the Hub.
         store: folder of artifacts; None asks ``ADAPTERSTILTS_HOME``.
@@ -96,10 +97,12 @@ def train_intermediate(
     Raises:
         AdapterStiltsError: says what is wrong and what to do; nothing is stored then.
     """
-    spec = get_task(task, "intermediate")
-    root = find_data_root(data_root)
+    world = get_suite(suite)
+    spec = world.task(task, "intermediate")
+    root = _root(spec, data_root)
     _check_access(spec, root)
-    stage = TrainingStage(spec, recipe_settings(spec, settings), identify(backbone, revision), root=root)
+    identity = identify(backbone or world.backbone, revision)
+    stage = TrainingStage(spec, recipe_settings(spec, settings), identity, root=root)
     return run_stage(stage, Store(store), reporter=reporter, report_to=report_to)
 
 
@@ -107,7 +110,8 @@ def compose(
     expression: str,
     *,
     target: str,
-    backbone: str = DEFAULT_BACKBONE,
+    suite: str = DEFAULT_SUITE,
+    backbone: str | None = None,
     revision: str | None = None,
     data_root: Folder | None = None,
     store: Folder | None = None,
@@ -123,14 +127,14 @@ def compose(
 ) -> Transfer:
     """Train a target adapter on a composition of intermediate ones, and compare it with one trained without them.
 
-    The target adapter, its head and the fusion are trained on the target's English rows; the intermediate adapters
-    and the backbone stay frozen. The baseline has the same settings and seeds.
+    The target adapter, its head and the fusion are trained on the target's rows in the source language; the
+    intermediate adapters and the backbone stay frozen. The baseline has the same settings and seeds.
 
     Args:
         expression: ``mnli+squad`` (fusion), ``squad`` (stack) or ``none``.
         target: name of a target task.
-        backbone, revision, data_root, store, settings, reporter, report_to: as for ``train_intermediate``; the
-            settings are those of the target stage.
+        suite, backbone, revision, data_root, store, settings, reporter, report_to: as for ``train_intermediate``;
+            the settings are those of the target stage.
         seeds: one target stage, and one baseline, is trained for each.
         use: ids of the intermediate adapters to take, where the store has several of a task.
         train_missing: train intermediate adapters that the store does not have, by their recipes.
@@ -143,9 +147,11 @@ def compose(
     """
     reporter = reporter or Reporter()
     parsed = parse(expression)
-    spec = get_task(target, "target")
+    world = get_suite(suite)
+    backbone = backbone or world.backbone
+    spec = world.task(target, "target")
     for name in parsed.names:
-        get_task(name, "intermediate")
+        world.task(name, "intermediate")
     chosen_seeds = _checked_seeds(seeds)
     target_settings = recipe_settings(spec, settings)
     request = _request(spec, languages, split, data_root, max_eval_examples, target_settings)
@@ -163,7 +169,7 @@ def compose(
 
     limit = input_limit(backbone, revision)
     plain.check_length(limit)
-    inputs, stages = _intermediates(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
+    inputs, stages = intermediate_adapters(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
     systems: list[StageResult] = []
     baselines: list[StageResult] = []
     for seed in chosen_seeds:
@@ -197,6 +203,7 @@ def compose(
 def evaluate(
     artifact: str,
     *,
+    suite: str | None = None,
     languages: str = "all",
     split: str | None = None,
     baseline: str | None = None,
@@ -211,6 +218,7 @@ def evaluate(
 
     Args:
         artifact: id in the store (or its beginning), or a folder.
+        suite: the suite that the artifact has to be of; None is any.
         languages: ``all``, or codes joined by commas.
         split: ``validation`` or ``test``; None is the split that the task is scored on.
         baseline: id of an artifact of the same task to compare with; None takes the one that was trained with the
@@ -224,7 +232,7 @@ def evaluate(
     """
     kept = Store(store)
     found = kept.get(artifact)
-    spec = task_of(found)
+    spec = task_of(found, suite)
     trained = TrainingSettings(**found.manifest["settings"])
     if batch_size is not None:
         trained = trained.replaced({"batch_size": batch_size})
@@ -253,6 +261,11 @@ def evaluate(
     )
 
 
+def _root(spec: TaskSpec, given: Folder | None) -> Path | None:
+    """Return the mirror to read from; the lab needs none, whatever is set."""
+    return None if spec.suite == LAB else find_data_root(given)
+
+
 def _check_access(spec: TaskSpec, root: Path | None) -> None:
     for source in spec.sources.values():
         check_access(source, root)
@@ -268,102 +281,19 @@ def _request(
 ) -> EvaluationRequest:
     chosen = split or spec.evaluation_split
     known = spec.languages_of(chosen)
-    codes = None if languages.strip() == "all" else parse_languages(languages, known, what=f"'{spec.name}' ({chosen})")
+    what, among = f"'{spec.name}' ({chosen})", get_suite(spec.suite).languages
+    codes = None if languages.strip() == "all" else parse_languages(languages, known, what=what, among=among)
     if max_eval_examples is not None and max_eval_examples < 1:
         raise SettingsError(f"--max-eval-examples must be at least 1, not {max_eval_examples}.")
     return EvaluationRequest(
         split=chosen,
         languages=codes,
-        root=find_data_root(data_root),
+        root=_root(spec, data_root),
         max_examples=max_eval_examples,
         sample_seed=settings.sample_seed,
         batch_size=settings.batch_size,
         precision=settings.precision,
     )
-
-
-def _intermediates(
-    expression: Expression,
-    plain: TrainingStage,
-    store: Store,
-    limit: int,
-    settings: Mapping[str, Any],
-    use: Sequence[str],
-    train_missing: bool,
-    reporter: Reporter,
-) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
-    """Return the intermediate adapters of an expression, from the store where it has them, else newly trained.
-
-    Args:
-        expression: names them.
-        plain: the target's stage without them; they are trained on the same backbone.
-        store: where they are looked for.
-        limit: longest input that the backbone takes.
-        settings: what the user gave; ``use`` and ``train_missing`` as for ``compose``.
-    """
-    backbone = plain.backbone
-    given: dict[str, Artifact] = {}
-    for artifact in map(store.get, use):
-        name = str(artifact.manifest.get("task"))
-        if name in given:
-            raise ArtifactError(f"--use names two adapters for '{name}': '{given[name].id}' and '{artifact.id}'.")
-        given[name] = artifact
-        if name not in expression.names:
-            raise ArtifactError(
-                f"--use '{artifact.id}' is an adapter for '{name}', which '{expression}' does not name."
-            )
-    # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
-    shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
-    found = {name: given.get(name) or _newest(name, backbone, store, shape, reporter) for name in expression.names}
-    missing = [name for name, artifact in found.items() if artifact is None]
-    if missing and not train_missing:
-        commands = ", ".join(f"`adapterstilts train-intermediate {name} --backbone {backbone.id}`" for name in missing)
-        raise ArtifactError(
-            f"The store {store.home} has no adapter for {', '.join(missing)} on '{backbone.id}', and --no-train was "
-            f"given. Train with {commands}."
-        )
-    if missing:
-        store.check_writable()
-        reporter.message(f"Not in the store, will be trained first: {', '.join(missing)}")
-    new = {
-        name: TrainingStage(spec, recipe_settings(spec, shape), backbone, root=plain.root)
-        for name in missing
-        for spec in (get_task(name, "intermediate"),)
-    }
-    configs = {
-        name: read_composition(artifact).adapters[name] if artifact else new[name].composition.adapters[name]
-        for name, artifact in found.items()
-    }
-    if isinstance(expression, Fusion):
-        check_fusible(configs, plain.composition.adapters[plain.task.name])
-    for stage in new.values():
-        stage.check_length(limit)
-        _ = stage.train_rows, stage.validation_rows
-    results = [
-        StageResult(artifact, True, 0.0) if artifact else run_stage(new[name], store, reporter=reporter)
-        for name, artifact in found.items()
-    ]
-    return tuple(result.artifact for result in results), [result.to_json() for result in results]
-
-
-def _newest(
-    name: str, backbone: BackboneIdentity, store: Store, shape: Mapping[str, Any], reporter: Reporter
-) -> Artifact | None:
-    """Return the newest adapter of a task on this backbone, and say so where there are several."""
-
-    def fits(artifact: Artifact) -> bool:
-        told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
-        same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
-        same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
-        return artifact.manifest.get("task") == name and same_backbone and same_shape
-
-    candidates = store.all("intermediate", fits)
-    if not candidates:
-        return None
-    chosen = candidates[-1]
-    several = f", the newest of {len(candidates)}; choose another with --use ID" if len(candidates) > 1 else ""
-    reporter.message(f"{name}: taken from the store, {chosen.id}{several}")
-    return chosen
 
 
 def _baseline_of(artifact: Artifact, store: Store) -> Artifact | None:

@@ -1,4 +1,4 @@
-"""The languages of XTREME: code, name, family, script.
+"""What is known of a language, and the languages of XTREME: code, name, family, script.
 
 Families follow Glottolog's top level where XTREME's paper (Hu et al. 2020, https://arxiv.org/abs/2003.11080, table 7)
 splits Indo-European into branches; scripts are ISO 15924 names.
@@ -6,6 +6,7 @@ splits Indo-European into branches; scripts are ISO 15924 names.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adapterstilts.errors import unknown
@@ -13,10 +14,10 @@ from adapterstilts.errors import unknown
 
 @dataclass(frozen=True)
 class Language:
-    """A natural language."""
+    """A language: a natural one, or one of the lab's."""
 
     code: str
-    """ISO 639-1 code, as XTREME uses it."""
+    """ISO 639-1 code, as XTREME uses it; a private one (``qaa`` to ``qtz``) in the lab."""
     name: str
     """English name, as the UD configurations of google/xtreme spell it."""
     family: str
@@ -72,24 +73,36 @@ LANGUAGES: dict[str, Language] = {
 }
 
 
-def get_language(code: str) -> Language:
-    """Return the language with this ISO 639-1 code.
+def get_language(code: str, among: Mapping[str, Language] = LANGUAGES) -> Language:
+    """Return the language with this code.
+
+    Args:
+        code: ISO 639-1 code, or a code of the lab.
+        among: the languages of the suite, by code.
 
     Raises:
-        UnknownNameError: names the nearest code, also when an English name was given.
+        UnknownNameError: names the nearest code, also when a name was given.
     """
-    if code in LANGUAGES:
-        return LANGUAGES[code]
-    for language in LANGUAGES.values():
+    if code in among:
+        return among[code]
+    for language in among.values():
         if language.name.casefold() == code.casefold():
             raise unknown(
                 "language code", code, [language.code], hint=f"The code of {language.name} is {language.code}."
             )
-    raise unknown("language code", code, LANGUAGES)
+    raise unknown("language code", code, among)
 
 
-def parse_languages(text: str, known: tuple[str, ...], *, what: str) -> tuple[str, ...]:
+def parse_languages(
+    text: str, known: tuple[str, ...], *, what: str, among: Mapping[str, Language] = LANGUAGES
+) -> tuple[str, ...]:
     """Read ``all`` or a list such as ``de,sw`` and check it against the languages that ``what`` has.
+
+    Args:
+        text: what the user gave.
+        known: codes of the languages that ``what`` has.
+        what: for messages.
+        among: the languages of the suite, by code.
 
     Raises:
         UnknownNameError: a code that does not exist, or that ``what`` does not have.
@@ -98,8 +111,8 @@ def parse_languages(text: str, known: tuple[str, ...], *, what: str) -> tuple[st
         return known
     codes = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if not codes:
-        raise unknown("language code", text, known, hint="Give 'all' or codes such as 'de,sw'.")
+        raise unknown("language code", text, known, hint=f"Give 'all' or codes such as '{','.join(known[:2])}'.")
     for code in codes:
-        if get_language(code).code not in known:
+        if get_language(code, among).code not in known:
             raise unknown(f"language of {what}", code, known, hint=f"{what} has: {', '.join(known)}.")
     return codes

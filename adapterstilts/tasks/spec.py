@@ -14,6 +14,10 @@ Split = Literal["train", "validation", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
+DEFAULT_SUITE = "xtreme"
+#: Name of the embedded suite, and what stands for a data set in its sources: rows that are generated.
+LAB = "lab"
+
 #: The columns of a row after loading, by format; ``id`` and ``language`` stand beside them.
 FORMAT_FIELDS: dict[FormatName, tuple[str, ...]] = {
     "classification": ("text", "text_pair", "label"),
@@ -38,8 +42,8 @@ class Source:
     revision: str | None = None
     """Pinned commit of the data set, None where no commit is known to hold these files."""
     language_from: Literal["fixed", "config", "column", "id"] = "fixed"
-    """Where the language of a row stands: all rows are English, or in the configuration name, the column
-    ``language_column``, or the part of the id before the first hyphen."""
+    """Where the language of a row stands: all rows are in the source language, or in the configuration name, the
+    column ``language_column``, or the part of the id before the first hyphen."""
     language_column: str = "language"
     language_names: Mapping[str, str] = field(default_factory=dict)
     """Our language code to the data set's own name for it, where the two differ."""
@@ -50,7 +54,7 @@ class Source:
     split of its own give away a fixed part of its training rows."""
 
     def config_for(self, language: str) -> str:
-        """Return the configuration that holds the rows of ``language`` (ISO 639-1 code)."""
+        """Return the configuration that holds the rows of ``language`` (a code)."""
         return self.config.format(language=self.language_names.get(language, language))
 
 
@@ -61,15 +65,15 @@ class TaskSpec:
     name: str
     """What the user types; also the adapter's name, so ``[a-z][a-z0-9_]*``."""
     kind: Kind
-    """``intermediate`` (English, trained on before the target) or ``target`` (evaluated zero-shot)."""
+    """``intermediate`` (in the source language, trained on before the target) or ``target`` (evaluated zero-shot)."""
     format: FormatName
     title: str
     """Full name, for people."""
     sources: Mapping[Split, Source]
-    """Where the rows of each split are. Training and validation rows are English; the test split of a
-    target task has all its languages."""
+    """Where the rows of each split are. Training and validation rows are in the source language; the test split of
+    a target task has all its languages."""
     languages: tuple[str, ...]
-    """ISO 639-1 codes of the languages of the test split (of the validation split where there is no test)."""
+    """Codes of the languages of the test split (of the validation split where there is no test)."""
     metric: str
     """Name of the metric in ``adapterstilts.evaluation.metrics``."""
     license: str
@@ -85,11 +89,20 @@ class TaskSpec:
     """Whether the test rows of all languages are translations of the same originals, in the same order."""
     trains_on: str | None = None
     """Name of the task whose training rows a target task uses, where they are not its own."""
+    suite: str = DEFAULT_SUITE
+    """Name of the suite it belongs to."""
+    source_language: str = "en"
+    """Code of the language of its training rows."""
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the columns of a loaded row besides ``id`` and ``language``."""
         return FORMAT_FIELDS[self.format]
+
+    @property
+    def suite_option(self) -> str:
+        """What a suggested command needs to find the task: `` --suite lab``, nothing in the default suite."""
+        return "" if self.suite == DEFAULT_SUITE else f" --suite {self.suite}"
 
     @property
     def evaluation_split(self) -> Split:
@@ -109,8 +122,8 @@ class TaskSpec:
         return self.sources[split]  # type: ignore[index]
 
     def languages_of(self, split: str) -> tuple[str, ...]:
-        """Return the languages that ``split`` can have: all of the task's, or English alone."""
+        """Return the languages that ``split`` can have: all of the task's, or the source language alone."""
         source = self.source(split)
         if source.language_from == "fixed" or split == "train":
-            return ("en",)
+            return (self.source_language,)
         return self.languages

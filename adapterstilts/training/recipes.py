@@ -1,4 +1,4 @@
-"""Recipes: the settings that suit a task, one YAML file each, in the zoo."""
+"""Recipes: the settings that suit a task, in the zoo: one YAML file a task, and one for all of the lab."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapterstilts.errors import SettingsError
-from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
 from adapterstilts.training.settings import TrainingSettings
 
 
@@ -22,20 +22,43 @@ def recipe_settings(task: TaskSpec, changes: Mapping[str, Any] | None = None) ->
     Raises:
         SettingsError: the recipe or a given value is wrong.
     """
-    settings = TrainingSettings().replaced(_read(task.name))
-    return settings.replaced(changes or {})
+    return TrainingSettings().replaced(_read(task)).replaced(changes or {})
 
 
-def _read(name: str) -> Mapping[str, Any]:
+def _read(task: TaskSpec) -> Mapping[str, Any]:
+    return _own(task) if task.suite == DEFAULT_SUITE else _shared(task)
+
+
+def _own(task: TaskSpec) -> Mapping[str, Any]:
+    """Return the settings of the file that is for this task alone."""
+    content = _content(task, f"{task.name}.yaml")
+    if not isinstance(content.get("settings"), dict):
+        raise SettingsError(f"The recipe of '{task.name}' has no settings.")
+    return _numbers(content["settings"])
+
+
+def _shared(task: TaskSpec) -> Mapping[str, Any]:
+    """Return the settings of a task in the file of its suite: the defaults there, and what the task changes."""
+    content = _content(task, f"{task.suite}.yaml")
+    defaults, tasks = content.get("defaults"), content.get("tasks")
+    own = tasks.get(task.name, {}) if isinstance(tasks, dict) else None
+    if not isinstance(defaults, dict) or not isinstance(own, dict):
+        raise SettingsError(f"The recipe of the suite '{task.suite}' needs 'defaults' and 'tasks', with settings each.")
+    return _numbers(defaults | own)
+
+
+def _content(task: TaskSpec, name: str) -> Mapping[str, Any]:
     import yaml
 
-    path = importlib.resources.files("adapterstilts.zoo") / "recipes" / f"{name}.yaml"
+    path = importlib.resources.files("adapterstilts.zoo") / "recipes" / name
     if not path.is_file():
-        raise SettingsError(f"The zoo has no recipe for '{name}' (adapters_zoo/recipes/{name}.yaml).")
+        raise SettingsError(f"The zoo has no recipe for '{task.name}' (adapters_zoo/recipes/{name}).")
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or not isinstance(content.get("settings"), dict):
-        raise SettingsError(f"The recipe of '{name}' has no settings.")
-    return {key: _number(value) for key, value in content["settings"].items()}
+    return content if isinstance(content, dict) else {}
+
+
+def _numbers(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: _number(value) for key, value in settings.items()}
 
 
 def _number(value: Any) -> Any:

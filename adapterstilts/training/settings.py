@@ -49,10 +49,10 @@ class TrainingSettings:
     doc_stride: int = setting(128, "Tokens that windows of a long text share.")
     max_train_examples: int | None = setting(None, "Train on a seeded sample of at most this many rows.")
     max_validation_examples: int | None = setting(
-        1000, "Rows of the English validation set used to pick the checkpoint."
+        1000, "Rows of the validation set, in the source language, used to pick the checkpoint."
     )
     sample_seed: int = setting(0, "Seed of samples of rows.")
-    evaluations: int = setting(5, "How often to evaluate on English validation rows while training; the best is kept.")
+    evaluations: int = setting(5, "How often to evaluate on validation rows while training; the best is kept.")
     patience: int | None = setting(None, "Stop after this many evaluations without a better score.")
     precision: str = setting("fp32", "fp32, or bf16 for mixed precision.")
     seed: int = setting(0, "Seed of new weights, data order and dropout.")

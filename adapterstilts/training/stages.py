@@ -24,9 +24,9 @@ from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import check_labels, load_part, read_composition, save_composed
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
-from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import FORMATS
-from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
+from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.resources import make_deterministic, resources, versions
 from adapterstilts.training.settings import TrainingSettings
 
@@ -58,17 +58,17 @@ class TrainingStage:
 
     @cached_property
     def train_rows(self) -> Rows:
-        """English training rows, after sampling."""
+        """Training rows in the source language, after sampling."""
         return self._rows("train", self.settings.max_train_examples)
 
     @cached_property
     def validation_rows(self) -> Rows:
-        """English rows that choose the checkpoint."""
+        """Rows in the source language that choose the checkpoint."""
         return self._rows("validation", self.settings.max_validation_examples)
 
     def _rows(self, split: str, limit: int | None) -> Rows:
-        seed = self.settings.sample_seed
-        return load_rows(self.task, split, ["en"], root=self.root, max_examples=limit, sample_seed=seed)
+        source, seed = [self.task.source_language], self.settings.sample_seed
+        return load_rows(self.task, split, source, root=self.root, max_examples=limit, sample_seed=seed)
 
     @cached_property
     def composition(self) -> Composition:
@@ -106,7 +106,8 @@ class TrainingStage:
         settings = dataclasses.asdict(self.settings)
         if not isinstance(chosen, Fusion):
             settings["fusion_dropout"] = None  # has no effect without a fusion
-        return {
+        suite = {} if self.task.suite == DEFAULT_SUITE else {"suite": self.task.suite}
+        return suite | {
             "version": FORMAT_VERSION,
             "kind": self.kind,
             "task": {"name": self.task.name, "format": self.task.format, "labels": list(self.task.labels)},
@@ -125,7 +126,8 @@ class TrainingStage:
             SettingsError: they are too long; says how to shorten them.
         """
         if self.settings.max_length > limit:
-            again = f" (for '{self.task.name}': adapterstilts train-intermediate {self.task.name} --max-length {limit})"
+            command = f"adapterstilts train-intermediate {self.task.name}{self.task.suite_option} --max-length {limit}"
+            again = f" (for '{self.task.name}': {command})"
             raise SettingsError(
                 f"--max-length {self.settings.max_length} is more than '{self.backbone.id}' can take; give at most "
                 f"{limit}{again if self.kind == 'intermediate' else ''}."
@@ -228,6 +230,7 @@ def run_stage(
         )
         report = trainer.fit()
     manifest = {
+        "suite": stage.task.suite,
         "task": stage.task.name,
         "expression": str(stage.expression),
         "labels": list(composition.head.labels),
@@ -258,7 +261,7 @@ def run_stage(
 def _check_inputs(stage: TrainingStage) -> None:
     for artifact in stage.inputs:
         stage.backbone.require_same(artifact.manifest["backbone"], what=f"The intermediate adapter '{artifact.id}'")
-        check_labels(artifact, get_task(artifact.manifest["task"]))
+        check_labels(artifact, get_suite(artifact.suite).task(artifact.manifest["task"]))
 
 
 def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class StiltsTrainer(AdapterTrainer):
         composed: the model; what requires gradients is trained.
         task: whose format and label names are used.
         encoded: training features.
-        validate: scores the model on English validation rows.
+        validate: scores the model on validation rows.
         settings: of the training.
         title: of the training, for the reporter.
         output_dir: a scratch folder; nothing of value is put there.

@@ -252,8 +252,8 @@ def test_a_composition_beside_its_baseline(world: World) -> None:
     assert list(made["languages"]) == ["en", "de", "sw", "zh"]
     scores = {code: cell["score"] for code, cell in made["languages"].items()}
     assert made["mean"] == pytest.approx(sum(scores.values()) / 4, abs=0.01)
-    assert made["mean_without_english"] == pytest.approx((sum(scores.values()) - scores["en"]) / 3, abs=0.01)
-    assert made["transfer_gap"] == pytest.approx(scores["en"] - made["mean_without_english"], abs=0.011)
+    assert made["mean_without_source"] == pytest.approx((sum(scores.values()) - scores["en"]) / 3, abs=0.01)
+    assert made["transfer_gap"] == pytest.approx(scores["en"] - made["mean_without_source"], abs=0.011)
     for cell in made["languages"].values():
         assert cell["delta"] == pytest.approx(cell["score"] - cell["baseline"], abs=0.011)
         assert cell["interval"][0] <= cell["delta"] <= cell["interval"][1]
@@ -306,10 +306,10 @@ def test_evaluating_one_language_of_an_intermediate_adapter(world: World) -> Non
         "evaluate", "evaluate", world.artifact("squad"), "--data-root", world.mirror, "--store", world.store
     )
     assert (made["split"], list(made["languages"])) == ("validation", ["en"])
-    assert (made["mean_without_english"], made["transfer_gap"]) == (None, None)
+    assert (made["mean_without_source"], made["transfer_gap"]) == (None, None)
     assert made["summary"] == {
         "mean": {"score": made["mean"], "baseline": None, "delta": None, "interval": None, "deviation": None},
-        "mean_without_english": None,
+        "mean_without_source": None,
         "transfer_gap": None,
     }
 
@@ -379,13 +379,14 @@ def test_the_table_as_csv(world: World, tmp_path: Path) -> None:
     target = tmp_path / "table.csv"
     made = document("compose", *world.fusion, "--csv", target)
     rows = list(csv.DictReader(io.StringIO(target.read_text(encoding="utf-8"))))
-    assert list(rows[0]) == ["language", "rows", "accuracy", "deviation", "baseline", "delta", "low", "high"]
+    numbers = ["rows", "accuracy", "deviation", "baseline", "delta", "low", "high", "distance"]
+    assert list(rows[0]) == ["language", *numbers]
     by_name = {row["language"]: row for row in rows}
-    assert list(by_name) == [*made["languages"], "mean", "mean_without_english", "transfer_gap"]
+    assert list(by_name) == [*made["languages"], "mean", "mean_without_source", "transfer_gap"]
     for name, cell in {**made["languages"], **made["summary"]}.items():
         low, high = cell["interval"] or ("", "")
-        expected = [cell.get("examples", ""), cell["score"], "", cell["baseline"], cell["delta"], low, high]
-        assert [by_name[name][column] for column in list(rows[0])[1:]] == [str(value) for value in expected]
+        expected = [cell.get("examples", ""), cell["score"], "", cell["baseline"], cell["delta"], low, high, ""]
+        assert [by_name[name][column] for column in numbers] == [str(value) for value in expected]
 
 
 @pytest.mark.parametrize("name", ["missing/table.csv", ".", "file/table.csv"])

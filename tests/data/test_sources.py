@@ -16,11 +16,12 @@ import pytest
 
 from adapterstilts.data import network, sources
 from adapterstilts.data.rows import load_rows
-from adapterstilts.data.sources import MissingConfigError
-from adapterstilts.errors import DataUnavailableError
+from adapterstilts.data.sources import MissingConfigError, check_access, load_split
+from adapterstilts.errors import DataUnavailableError, UnknownNameError
 from adapterstilts.tasks.catalogue import TASKS, get_task
 from adapterstilts.tasks.catalogue.intermediate import GLUE_REVISION
 from adapterstilts.tasks.catalogue.xtreme import XTREME_REVISION
+from adapterstilts.tasks.suites import get_suite
 
 
 @pytest.fixture
@@ -74,12 +75,12 @@ def test_without_the_hub_the_cache_answers_whatever_its_revision(
     assert asked == [("nyu-mll/glue", "mnli", "train", None)]
 
 
-def test_without_hub_and_cache_both_ways_out_are_named(
+def test_without_hub_and_cache_all_ways_out_are_named(
     asked: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
     monkeypatch.setattr(sources, "hub_reachable", lambda: False)
-    with pytest.raises(DataUnavailableError, match=r"--data-root DIR .*adapterstilts fetch"):
+    with pytest.raises(DataUnavailableError, match=r"--data-root DIR .*adapterstilts fetch.*--suite lab"):
         load_rows(get_task("mnli"), "train")
     assert asked == []
 
@@ -176,3 +177,41 @@ def test_a_language_without_a_usable_row_is_missing(toy_mirror: Path, tmp_path: 
     assert "de" not in rows.languages
     with pytest.raises(DataUnavailableError, match=r"no usable row in German \(de\) \(empty sentence: "):
         load_rows(get_task("panx"), "test", ["de"], root=tmp_path)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("with_root", [False, True])
+def test_rows_of_the_lab_need_neither_hub_nor_mirror(with_root: bool, toy_lab: Any, toy_mirror: Path) -> None:
+    root = toy_mirror if with_root else None
+    task = get_suite("lab").task("tydiqa")
+    for source in task.sources.values():
+        check_access(source, root)
+    rows = load_rows(task, "test", root=root)
+    assert rows.languages == ("qaa", "qab", "qac")
+    assert rows.missing == ()
+    plain = toy_lab.rows.load("tydiqa", "qab", "test")
+    assert rows.table.select(rows.of_language("qab"))["question"][:] == plain["question"][:]
+    assert rows.table["id"][0] == plain["id"][0]
+    assert load_rows(task, "train", root=root).languages == ("qaa",)
+    assert load_rows(task, "validation", root=root).table["id"][0].startswith("tydiqa-validation-")
+
+
+def test_columns_and_labels_of_the_lab_are_read_as_the_hubs(toy_lab: Any) -> None:
+    rows = load_rows(get_suite("lab").task("mnli"), "validation")
+    assert rows.table["id"][:2] == ["qaa-validation-0", "qaa-validation-1"]
+    assert rows.table["label"][:4] == [0, 1, 2, 0]
+    assert set(rows.table["language"]) == {"qaa"}
+    tags = load_rows(get_suite("lab").task("panx"), "test", ["qac"])
+    assert len(tags) == len(toy_lab.rows.load("panx", "qac", "test"))
+
+
+def test_a_language_that_the_lab_does_not_have(toy_lab: Any) -> None:
+    with pytest.raises(UnknownNameError, match="'qax'"):
+        load_split(get_suite("lab").task("tydiqa").source("test"), "qax", None)
+
+
+def test_an_error_about_rows_of_the_lab_names_the_language(toy_lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = toy_lab.rows.load("tydiqa", "qab", "test").select([])
+    monkeypatch.setattr(toy_lab.rows, "load", lambda *_: empty)
+    with pytest.raises(DataUnavailableError, match=r"'lab' \(tydiqa\.qab, test\) has no row in Far \(qab\)"):
+        load_rows(get_suite("lab").task("tydiqa"), "test", ["qab"])

@@ -162,6 +162,11 @@ def test_the_manifest_may_grow_inside_the_block(store: Store) -> None:
     assert artifact.manifest["seconds"] == 3
 
 
+def test_an_artifact_knows_its_suite(store: Store) -> None:
+    assert put(store).suite == "xtreme", "manifests from before there were suites say none"
+    assert put(store, key="two", suite="lab").suite == "lab"
+
+
 def test_a_failure_inside_the_block_stores_nothing(store: Store) -> None:
     def fail() -> None:
         with store.create("target", "xnli", PRINTS["one"], {}) as folder:

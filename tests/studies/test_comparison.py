@@ -11,17 +11,20 @@ import pytest
 from adapterstilts.evaluation.zero_shot import Evaluation
 from adapterstilts.studies.comparison import BOOTSTRAP_SAMPLES, Comparison, compare
 from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.suites import get_suite
 
 #: Right (1) or wrong (0) on four rows, by language: 75, 50, 0 percent against 25, 50, 25.
 SYSTEM = {"de": [1, 0, 1, 0], "en": [1, 1, 1, 0], "sw": [0, 0, 0, 0]}
 BASELINE = {"de": [1, 1, 0, 0], "en": [1, 0, 0, 0], "sw": [0, 0, 0, 1]}
 
 
-def evaluation(right: dict[str, list[int]], task: str = "xnli", missing: tuple[str, ...] = ()) -> Evaluation:
+def evaluation(
+    right: dict[str, list[int]], task: str = "xnli", missing: tuple[str, ...] = (), suite: str = "xtreme"
+) -> Evaluation:
     """An evaluation in which these rows were answered right."""
     statistics = {code: np.array([[1.0, float(item)] for item in items]) for code, items in right.items()}
     nothing: Any = None
-    return Evaluation(nothing, get_task(task), statistics, ids_of(statistics), missing, False, 0.0)
+    return Evaluation(nothing, get_suite(suite).task(task), statistics, ids_of(statistics), missing, False, 0.0)
 
 
 def span_evaluation(f1: dict[str, list[float]], exact: dict[str, list[float]]) -> Evaluation:
@@ -78,9 +81,9 @@ def test_means_over_languages(plain: Comparison) -> None:
     assert plain.mean.baseline == pytest.approx(100 / 3)
     assert plain.mean.delta == pytest.approx(25 / 3)
     # (50 + 0) / 2 and (50 + 25) / 2
-    assert plain.mean_without_english is not None
-    assert (plain.mean_without_english.score, plain.mean_without_english.baseline) == (25.0, 37.5)
-    assert plain.mean_without_english.delta == -12.5
+    assert plain.mean_without_source is not None
+    assert (plain.mean_without_source.score, plain.mean_without_source.baseline) == (25.0, 37.5)
+    assert plain.mean_without_source.delta == -12.5
 
 
 def test_the_transfer_gap_is_english_minus_the_mean_of_the_others(plain: Comparison) -> None:
@@ -107,9 +110,9 @@ def test_translations_are_resampled_together(plain: Comparison) -> None:
     """XNLI's rows are translations of each other, so that one draw is one set of originals in all languages."""
     by_language = [resampled([SYSTEM[code]], [BASELINE[code]]) for code in ("en", "de", "sw")]
     assert plain.mean.interval == pytest.approx(ends([sum(values) / 3 for values in zip(*by_language, strict=True)]))
-    assert plain.mean_without_english is not None
+    assert plain.mean_without_source is not None
     others = [sum(values) / 2 for values in zip(*by_language[1:], strict=True)]
-    assert plain.mean_without_english.interval == pytest.approx(ends(others))
+    assert plain.mean_without_source.interval == pytest.approx(ends(others))
 
 
 def test_rows_of_their_own_are_resampled_apart() -> None:
@@ -169,7 +172,7 @@ def test_seeds_are_averaged_and_their_deviation_told() -> None:
 def test_without_a_baseline_there_is_nothing_to_differ_from() -> None:
     made = compare([evaluation(SYSTEM)], [])
     assert made.mean.score == pytest.approx(125 / 3)
-    for cell in (*made.languages.values(), made.mean, made.mean_without_english, made.transfer_gap):
+    for cell in (*made.languages.values(), made.mean, made.mean_without_source, made.transfer_gap):
         assert cell is not None
         assert (cell.baseline, cell.delta, cell.interval) == (None, None, None)
     assert "baseline_scores" not in made.to_json()["languages"]["en"]
@@ -177,17 +180,17 @@ def test_without_a_baseline_there_is_nothing_to_differ_from() -> None:
 
 def test_english_alone_has_no_gap() -> None:
     made = compare([evaluation({"en": [1, 0]})], [])
-    assert (made.mean_without_english, made.transfer_gap) == (None, None)
+    assert (made.mean_without_source, made.transfer_gap) == (None, None)
     document = made.to_json()
-    assert (document["mean"], document["mean_without_english"], document["transfer_gap"]) == (50.0, None, None)
+    assert (document["mean"], document["mean_without_source"], document["transfer_gap"]) == (50.0, None, None)
 
 
 def test_without_english_there_is_no_gap() -> None:
     made = compare([evaluation({"sw": [1, 0], "de": [1, 1]})], [])
     assert made.transfer_gap is None
     assert list(made.languages) == ["sw", "de"]
-    assert made.mean_without_english is not None
-    assert made.mean_without_english.score == made.mean.score == 75.0
+    assert made.mean_without_source is not None
+    assert made.mean_without_source.score == made.mean.score == 75.0
 
 
 def test_all_scores_of_a_metric_are_given_the_main_one_first() -> None:
@@ -208,6 +211,7 @@ def test_documents_have_two_decimals_and_names_of_languages(plain: Comparison) -
     assert [cell["name"] for cell in document["languages"].values()] == ["English", "German", "Swahili"]
     assert document["languages"]["sw"] == {
         "name": "Swahili",
+        "distance": None,
         "score": 0.0,
         "baseline": 25.0,
         "delta": -25.0,
@@ -232,3 +236,17 @@ def test_rows_that_are_no_translations_of_each_other_are_drawn_apart() -> None:
     assert together.mean.delta == apart.mean.delta == 50
     width = [item.mean.interval[1] - item.mean.interval[0] for item in (together, apart) if item.mean.interval]
     assert width[0] == pytest.approx(math.sqrt(2) * width[1], rel=0.2)
+
+
+def test_languages_of_the_lab_stand_by_their_distance(toy_lab: Any) -> None:
+    right = {"qab": [1, 0, 1, 0], "qaa": [1, 1, 1, 0], "qac": [0, 0, 0, 0]}
+    made = compare([evaluation(right, task="mnli", suite="lab")], [])
+    assert list(made.languages) == ["qaa", "qac", "qab"]
+    document = made.to_json()
+    assert [(cell["name"], cell["distance"]) for cell in document["languages"].values()] == [
+        ("Source", 0.0),
+        ("Near", 0.25),
+        ("Far", 0.5),
+    ]
+    # (75 + 0 + 50) / 3, (0 + 50) / 2, 75 - 25
+    assert (document["mean"], document["mean_without_source"], document["transfer_gap"]) == (41.67, 25.0, 50.0)

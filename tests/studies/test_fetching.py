@@ -142,3 +142,27 @@ def _silent_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_hub_that_does_not_answer_is_named() -> None:
     with pytest.raises(DataUnavailableError, match=r"http://127\.0\.0\.1:9.*does not answer.*--data-root"):
         fetch(["mnli"])
+
+
+@pytest.mark.usefixtures("toy_lab", "no_network")
+def test_of_the_lab_nothing_need_be_fetched() -> None:
+    embedded = {"kind": "embedded", "id": "lab", "detail": "its rows are generated: nothing need be fetched"}
+    assert fetch([], suite="lab") == [embedded]
+    first, second = fetch(["tydiqa", "squad"], suite="lab", model="pico")
+    assert first == embedded
+    assert (second["kind"], second["id"]) == ("embedded", "pico")
+    with pytest.raises(UnknownNameError, match=r"'tydiq'.*'tydiqa'"):
+        fetch(["tydiq"], suite="lab")
+
+
+@pytest.mark.usefixtures("toy_lab")
+def test_another_backbone_for_the_lab_is_fetched(hub: Hub) -> None:
+    fetched = fetch(["squad"], suite="lab", model="some/model")
+    assert [item["kind"] for item in fetched] == ["embedded", "model"]
+    assert hub.models == [("some/model", None)]
+    assert hub.asked == []
+
+
+def test_without_network_the_lab_is_named() -> None:
+    with pytest.raises(DataUnavailableError, match="--suite lab"):
+        fetch(["mnli"])

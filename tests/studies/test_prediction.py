@@ -314,3 +314,15 @@ def test_artifacts_are_found_by_the_beginning_of_their_id(shelf: dict[str, Artif
     home = shelf["xnli"].path.parents[2]
     (told,) = predict("xnli.none-", [json.dumps(ROWS["xnli"])], store=home)
     assert told == answers(shelf["xnli"], ROWS["xnli"])[0]
+
+
+def test_a_lab_artifact_answers_without_being_told_its_suite(toy_lab: Any, store: Store) -> None:
+    from adapterstilts.tasks.suites import get_suite
+
+    settings = TrainingSettings(steps=3, batch_size=4, max_length=64, evaluations=1)
+    made = run_stage(TrainingStage(get_suite("lab").task("squad"), settings, identify("pico")), store).artifact
+    (answer,) = answers(made, ROWS["squad"])
+    assert answers(made, ROWS["squad"], suite="lab") == [answer]
+    assert answer["answer"] in ROWS["squad"]["context"]
+    with pytest.raises(ArtifactError, match="of the suite 'lab', not of 'xtreme'"):
+        answers(made, ROWS["squad"], suite="xtreme")

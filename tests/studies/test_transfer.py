@@ -297,7 +297,8 @@ def test_a_mistake_is_told_before_anything_is_trained(
     monkeypatch.setattr(StiltsTrainer, "fit", fit)
     # mnli without settings would be trained by its recipe, for some seconds; a few steps will do to see that it was.
     monkeypatch.setattr(
-        "adapterstilts.training.recipes._read", lambda name: {"max_length": 384 if name == "squad" else 128, "steps": 1}
+        "adapterstilts.training.recipes._read",
+        lambda task: {"max_length": 384 if task.name == "squad" else 128, "steps": 1},
     )
     with pytest.raises(kind, match=says):
         compose(expression, **{"target": "xnli", **common, "store": store.home, **options})
@@ -311,7 +312,7 @@ def test_adapters_of_the_store_that_cannot_be_fused_with_a_missing_one(
     """The missing one would be trained for hours, and the fusion refused then."""
     train_intermediate("mnli", **common | {"settings": TINY | {"adapter": "double_seq_bn"}}, store=store.home)
     before = kept_in(store.home)
-    monkeypatch.setattr("adapterstilts.training.recipes._read", lambda name: {"max_length": 64, "steps": 1})
+    monkeypatch.setattr("adapterstilts.training.recipes._read", lambda task: {"max_length": 64, "steps": 1})
     with pytest.raises(ExpressionError, match="cannot be fused"):
         compose("mnli+hellaswag", target="xnli", **common, store=store.home)
     assert kept_in(store.home) == before
@@ -429,3 +430,56 @@ def test_an_intermediate_adapter_is_trained_once(shelf: Path, common: dict[str, 
 def test_a_target_is_no_intermediate_task(common: dict[str, Any], store: Store) -> None:
     with pytest.raises(UnknownNameError, match="'xnli' is a target task; intermediate tasks are: mnli, squad"):
         train_intermediate("xnli", **common, store=store.home)
+
+
+# Suites
+
+
+@pytest.mark.usefixtures("toy_lab", "no_network")
+def test_the_lab_needs_no_backbone_no_data_and_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERSTILTS_DATA_ROOT", str(tmp_path / "is not there"))
+    lab: dict[str, Any] = {"suite": "lab", "store": tmp_path, "settings": TINY}
+    trained = train_intermediate("squad", **lab)
+    assert trained.artifact.manifest["backbone"]["id"] == "pico"
+    made = compose("squad", target="tydiqa", **lab)
+    assert list(made.comparison.languages) == ["qaa", "qac", "qab"]
+    assert made.stages[0]["artifact"] == trained.artifact.id
+    document = made.to_json()
+    assert (document["suite"], document["backbone"]) == ("lab", "pico")
+    assert [cell["distance"] for cell in document["languages"].values()] == [0.0, 0.25, 0.5]
+
+    again = evaluate(made.artifacts[0].id, store=tmp_path)
+    assert again.target == made.target
+    assert again.baselines == made.baselines
+    assert again.to_json()["languages"] == document["languages"]
+    assert evaluate(made.artifacts[0].id, suite="lab", store=tmp_path).comparison == again.comparison
+    with pytest.raises(ArtifactError, match="is of the suite 'lab', not of 'xtreme'"):
+        evaluate(made.artifacts[0].id, suite="xtreme", store=tmp_path)
+    with pytest.raises(UnknownNameError, match="no language code 'de'"):
+        evaluate(made.artifacts[0].id, languages="de", store=tmp_path)
+    with pytest.raises(UnknownNameError, match=r"'tydiqa' \(validation\) has: qaa"):
+        evaluate(made.artifacts[0].id, languages="qab", split="validation", store=tmp_path)
+
+
+@pytest.mark.usefixtures("toy_lab")
+def test_an_adapter_of_another_suite_is_not_taken(copy: Path, common: dict[str, Any]) -> None:
+    """The store has adapters for mnli and squad on this very backbone, but they learnt from other rows."""
+    lab = common | {"suite": "lab", "store": copy}
+    xtreme = found(Store(copy), "squad", 0)
+    with pytest.raises(ArtifactError, match="train-intermediate squad --suite lab --backbone"):
+        compose("squad", target="tydiqa", **lab, train_missing=False)
+    with pytest.raises(ArtifactError, match=f"--use '{xtreme.id}' is of the suite 'xtreme', not of 'lab'"):
+        compose("squad", target="tydiqa", **lab, use=[xtreme.id])
+    trained = train_intermediate("squad", **lab)
+    assert trained.artifact.id != xtreme.id
+    kept = Kept()
+    made = compose("squad", target="tydiqa", **lab, reporter=kept)
+    assert made.stages[0]["artifact"] == trained.artifact.id
+    assert f"squad: taken from the store, {trained.artifact.id}" in kept.told
+
+
+def test_a_suite_that_does_not_exist(store: Store) -> None:
+    with pytest.raises(UnknownNameError, match=r"'xtrem'.*'xtreme'"):
+        train_intermediate("squad", suite="xtrem", store=store.home)
+    with pytest.raises(UnknownNameError, match=r"'labs'.*'lab'"):
+        compose("none", target="tydiqa", suite="labs", store=store.home)

@@ -168,7 +168,7 @@ def test_a_list_of_languages(text: str, codes: tuple[str, ...]) -> None:
     ("text", "says"),
     [
         ("", "There is no language code ''"),
-        (" , ", "Give 'all' or codes such as 'de,sw'."),
+        (" , ", "Give 'all' or codes such as 'de,en'."),
         ("de,xx", "There is no language code 'xx'."),
         ("de,fr", "There is no language of 'xnli' 'fr'. "),
         ("de,fr", "'xnli' has: de, en, sw."),

@@ -12,12 +12,15 @@ import yaml
 
 from adapterstilts.errors import SettingsError, UnknownNameError
 from adapterstilts.tasks.catalogue import TASKS, get_task
+from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.suites import lab_task
 from adapterstilts.training import recipes
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
 
 FOLDER = Path(str(importlib.resources.files("adapterstilts.zoo") / "recipes"))
-FILES = sorted(FOLDER.glob("*"))
+SUITE_FILES = ("lab.yaml",)
+FILES = sorted(path for path in FOLDER.glob("*") if path.name not in SUITE_FILES)
 
 
 @pytest.fixture
@@ -91,3 +94,36 @@ def test_a_setting_of_a_recipe_that_does_not_exist(zoo: Path) -> None:
     (zoo / "mnli.yaml").write_text("task: mnli\nsettings:\n  batchsize: 8\n")
     with pytest.raises(UnknownNameError, match=r"'batchsize'.*'batch_size'"):
         recipe_settings(get_task("mnli"))
+
+
+def of_the_lab(name: str) -> TaskSpec:
+    return lab_task(get_task(name), ("qaa", "qab"), "qaa")
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_lab_has_one_recipe_for_all_its_tasks(name: str) -> None:
+    content = yaml.safe_load((FOLDER / "lab.yaml").read_text(encoding="utf-8"))
+    assert set(content) == {"suite", "defaults", "tasks"}
+    assert content["suite"] == "lab"
+    assert set(content["tasks"]) <= set(TASKS)
+    told = {**content["defaults"], **content["tasks"].get(name, {})}
+    settings = recipe_settings(of_the_lab(name))
+    assert {field: getattr(settings, field) for field in told} == told
+    assert recipe_settings(of_the_lab(name), {"epochs": 0.5}) == dataclasses.replace(settings, epochs=0.5)
+
+
+def test_a_task_that_the_labs_recipe_does_not_name_takes_the_defaults(zoo: Path) -> None:
+    (zoo / "lab.yaml").write_text(
+        "defaults:\n  epochs: 4\n  learning_rate: 2e-3\ntasks:\n  squad:\n    epochs: 7\n    max_length: 96\n"
+    )
+    settings = recipe_settings(of_the_lab("mnli"))
+    assert (settings.epochs, settings.learning_rate, settings.max_length) == (4, 2e-3, 128)
+    settings = recipe_settings(of_the_lab("squad"))
+    assert (settings.epochs, settings.learning_rate, settings.max_length) == (7, 2e-3, 96)
+
+
+@pytest.mark.parametrize("text", ["- a\n", "defaults: {}\n", "tasks: {}\n", "defaults: {}\ntasks:\n  mnli: 3\n"])
+def test_a_wrong_recipe_of_the_lab_is_told(text: str, zoo: Path) -> None:
+    (zoo / "lab.yaml").write_text(text)
+    with pytest.raises(SettingsError, match="recipe of the suite 'lab' needs 'defaults' and 'tasks'"):
+        recipe_settings(of_the_lab("mnli"))

@@ -20,11 +20,12 @@ from safetensors.torch import load_file
 
 from adapterstilts.data.rows import load_rows
 from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, TrainingError
-from adapterstilts.fingerprints import fingerprint_file
+from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint, fingerprint_file
 from adapterstilts.models.backbone import identify
 from adapterstilts.models.expression import Expression, Nothing, parse
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training import stages
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
@@ -517,3 +518,48 @@ def test_a_process_that_is_killed_leaves_a_store_to_go_on_with(
     assert [item.id for item in store.all()] == [result.artifact.id]
     assert [text for text in caplog.messages if "Left out" in text] == []
     assert weights(result.artifact) == weights(artifact_of(shelf, "mnli"))
+
+
+# Suites
+
+
+def test_fingerprints_of_xtreme_are_those_from_before_there_were_suites(stage: MakeStage) -> None:
+    """What decides the result, spelt out: with a word more in it, all stored artifacts would be trained again."""
+    made = stage("mnli")
+    assert made.fingerprint == fingerprint(
+        {
+            "version": FORMAT_VERSION,
+            "kind": "intermediate",
+            "task": {
+                "name": "mnli",
+                "format": "classification",
+                "labels": ["entailment", "neutral", "contradiction"],
+            },
+            "metric": "accuracy",
+            "settings": dataclasses.asdict(made.settings),
+            "backbone": made.backbone.key,
+            "expression": "none",
+            "inputs": [],
+            "data": {"train": made.train_rows.fingerprint, "validation": made.validation_rows.fingerprint},
+        }
+    )
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_stage_of_the_lab_says_its_suite(stage: MakeStage, toy_lab: Any, store: Store) -> None:
+    plain = stage("mnli")
+    made = dataclasses.replace(plain, task=get_suite("lab").task("mnli"))
+    assert made.identity()["suite"] == "lab"
+    assert made.fingerprint != plain.fingerprint
+    assert {row["language"] for row in made.train_rows.table} == {"qaa"}
+    artifact = run_stage(made, store).artifact
+    assert (artifact.suite, artifact.manifest["suite"]) == ("lab", "lab")
+    assert artifact.manifest["data"]["train"]["dataset"] == "lab"
+    assert run_stage(made, store).reused
+    assert not run_stage(plain, store).reused
+
+
+def test_the_command_for_a_shorter_input_names_the_suite(stage: MakeStage, toy_lab: Any) -> None:
+    made = dataclasses.replace(stage("squad"), task=get_suite("lab").task("squad"))
+    with pytest.raises(SettingsError, match="train-intermediate squad --suite lab --max-length 32"):
+        made.check_length(32)

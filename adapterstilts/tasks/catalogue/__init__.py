@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from adapterstilts.errors import unknown
 from adapterstilts.tasks.catalogue import intermediate, xtreme
 from adapterstilts.tasks.spec import Kind, TaskSpec
@@ -9,24 +11,32 @@ from adapterstilts.tasks.spec import Kind, TaskSpec
 TASKS: dict[str, TaskSpec] = {task.name: task for task in (*intermediate.TASKS, *xtreme.TASKS)}
 
 
-def get_task(name: str, kind: Kind | None = None) -> TaskSpec:
+def get_task(
+    name: str, kind: Kind | None = None, among: Mapping[str, TaskSpec] = TASKS, *, see: str = "adapterstilts tasks"
+) -> TaskSpec:
     """Return the task ``name``, of ``kind`` if one is given.
+
+    Args:
+        name: what the user typed.
+        kind: ``intermediate`` or ``target``; None is either.
+        among: the tasks of the suite, by name.
+        see: the command that lists them.
 
     Raises:
         UnknownNameError: there is no such task, or it is of the other kind; the nearest right name is given.
     """
-    of_kind = [task.name for task in TASKS.values() if kind in (None, task.kind)]
+    of_kind = [task.name for task in among.values() if kind in (None, task.kind)]
     if name in of_kind:
-        return TASKS[name]
+        return among[name]
     what = "task" if kind is None else f"{kind} task"
-    if name in TASKS:
+    if name in among:
         raise unknown(
             what,
             name,
             [],
-            hint=f"'{name}' is {_article(TASKS[name].kind)} task; {kind} tasks are: {', '.join(of_kind)}.",
+            hint=f"'{name}' is {_article(among[name].kind)} task; {kind} tasks are: {', '.join(of_kind)}.",
         )
-    raise unknown(what, name, of_kind, hint="See `adapterstilts tasks`.")
+    raise unknown(what, name, of_kind, hint=f"See `{see}`.")
 
 
 def _article(kind: str) -> str:

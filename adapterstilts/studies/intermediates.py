@@ -1,0 +1,107 @@
+"""The intermediate adapters of an expression: from the store where it has them, else newly trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapterstilts.errors import ArtifactError
+from adapterstilts.models.configs import check_fusible
+from adapterstilts.models.expression import Expression, Fusion
+from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.saved import read_composition
+from adapterstilts.progress import Reporter
+from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.tasks.suites import get_suite
+from adapterstilts.training.recipes import recipe_settings
+from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
+
+
+def intermediate_adapters(
+    expression: Expression,
+    plain: TrainingStage,
+    store: Store,
+    limit: int,
+    settings: Mapping[str, Any],
+    use: Sequence[str],
+    train_missing: bool,
+    reporter: Reporter,
+) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
+    """Return the intermediate adapters of an expression, from the store where it has them, else newly trained.
+
+    Args:
+        expression: names them.
+        plain: the target's stage without them; they are trained on the same backbone.
+        store: where they are looked for.
+        limit: longest input that the backbone takes.
+        settings: what the user gave; ``use`` and ``train_missing`` as for ``compose``.
+    """
+    backbone, suite = plain.backbone, plain.task.suite
+    given: dict[str, Artifact] = {}
+    for artifact in map(store.get, use):
+        name = str(artifact.manifest.get("task"))
+        if name in given:
+            raise ArtifactError(f"--use names two adapters for '{name}': '{given[name].id}' and '{artifact.id}'.")
+        given[name] = artifact
+        if name not in expression.names:
+            raise ArtifactError(
+                f"--use '{artifact.id}' is an adapter for '{name}', which '{expression}' does not name."
+            )
+        if artifact.suite != suite:
+            raise ArtifactError(f"--use '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'.")
+    # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
+    shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
+    found = {
+        name: given.get(name) or _newest(name, suite, backbone, store, shape, reporter) for name in expression.names
+    }
+    missing = [name for name, artifact in found.items() if artifact is None]
+    if missing and not train_missing:
+        options = f"{plain.task.suite_option} --backbone {backbone.id}"
+        commands = ", ".join(f"`adapterstilts train-intermediate {name}{options}`" for name in missing)
+        raise ArtifactError(
+            f"The store {store.home} has no adapter for {', '.join(missing)} on '{backbone.id}', and --no-train was "
+            f"given. Train with {commands}."
+        )
+    if missing:
+        store.check_writable()
+        reporter.message(f"Not in the store, will be trained first: {', '.join(missing)}")
+    new = {
+        name: TrainingStage(spec, recipe_settings(spec, shape), backbone, root=plain.root)
+        for name in missing
+        for spec in (get_suite(suite).task(name, "intermediate"),)
+    }
+    configs = {
+        name: read_composition(artifact).adapters[name] if artifact else new[name].composition.adapters[name]
+        for name, artifact in found.items()
+    }
+    if isinstance(expression, Fusion):
+        check_fusible(configs, plain.composition.adapters[plain.task.name])
+    for stage in new.values():
+        stage.check_length(limit)
+        _ = stage.train_rows, stage.validation_rows
+    results = [
+        StageResult(artifact, True, 0.0) if artifact else run_stage(new[name], store, reporter=reporter)
+        for name, artifact in found.items()
+    ]
+    return tuple(result.artifact for result in results), [result.to_json() for result in results]
+
+
+def _newest(
+    name: str, suite: str, backbone: BackboneIdentity, store: Store, shape: Mapping[str, Any], reporter: Reporter
+) -> Artifact | None:
+    """Return the newest adapter of a task of this suite on this backbone, and say so where there are several."""
+
+    def fits(artifact: Artifact) -> bool:
+        told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
+        same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
+        same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
+        same_task = (artifact.suite, artifact.manifest.get("task")) == (suite, name)
+        return same_task and same_backbone and same_shape
+
+    candidates = store.all("intermediate", fits)
+    if not candidates:
+        return None
+    chosen = candidates[-1]
+    several = f", the newest of {len(candidates)}; choose another with --use ID" if len(candidates) > 1 else ""
+    reporter.message(f"{name}: taken from the store, {chosen.id}{several}")
+    return chosen

@@ -1,0 +1,146 @@
+"""A suite says which world we are in: backbone, tasks with their sources, languages, source language.
+
+The same commands and the same code run in each, since the rows of the lab have the Hub's columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from adapterstilts.errors import unknown
+from adapterstilts.tasks.catalogue import TASKS, get_task
+from adapterstilts.tasks.languages import LANGUAGES, Language, get_language
+from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, Kind, Source, Split, TaskSpec
+
+
+@dataclass(frozen=True)
+class Typology:
+    """Where a language stands beside the source language."""
+
+    distance: float
+    """Gower distance, 0 to 1."""
+    differences: tuple[str, ...]
+    """Names of the features in which the two differ."""
+    seen: bool
+    """Whether text in the language was part of the backbone's pretraining."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A world of tasks and languages."""
+
+    name: str
+    """What the user types."""
+    title: str
+    """For people."""
+    backbone: str
+    """Backbone where the user names none."""
+    source_language: str
+    """Code of the language of the training rows."""
+    tasks: Mapping[str, TaskSpec]
+    languages: Mapping[str, Language]
+    typology: Mapping[str, Typology] = field(default_factory=dict)
+    """By code; empty where the suite does not know how its languages differ."""
+
+    def task(self, name: str, kind: Kind | None = None) -> TaskSpec:
+        """Return the task ``name``, of ``kind`` if one is given.
+
+        Raises:
+            UnknownNameError: there is no such task, or it is of the other kind; the nearest right name is given.
+        """
+        option = "" if self.name == DEFAULT_SUITE else f" --suite {self.name}"
+        return get_task(name, kind, self.tasks, see=f"adapterstilts tasks{option}")
+
+    def language(self, code: str) -> Language:
+        """Return the language with this code.
+
+        Raises:
+            UnknownNameError: names the nearest code, also when a name was given.
+        """
+        return get_language(code, self.languages)
+
+    def distance(self, code: str) -> float | None:
+        """Return a language's distance from the source, 0 to 1, or None where the suite knows of none."""
+        return self.typology[code].distance if code in self.typology else None
+
+    def by_distance(self, codes: Iterable[str]) -> tuple[str, ...]:
+        """Return codes with the source first, then from near to far; in the order given where distances are unknown."""
+        return tuple(sorted(codes, key=lambda code: (code != self.source_language, self.distance(code) or 0.0)))
+
+
+def get_suite(name: str = DEFAULT_SUITE) -> Suite:
+    """Return the suite ``name``.
+
+    Raises:
+        UnknownNameError: there is none of this name; the nearest right one is given.
+    """
+    if name not in SUITES:
+        raise unknown("suite", name, SUITES)
+    return SUITES[name]()
+
+
+def _xtreme() -> Suite:
+    return Suite(
+        name=DEFAULT_SUITE,
+        title="XTREME's tasks and languages, from the Hub or a mirror of it",
+        backbone="xlm-roberta-base",
+        source_language="en",
+        tasks=TASKS,
+        languages=LANGUAGES,
+    )
+
+
+def _lab() -> Suite:
+    # Only this suite pays for the import.
+    from adapterstilts.lab import languages as lab
+    from adapterstilts.lab.rows import SIZES
+
+    source = lab.LANGUAGES[lab.SOURCE]
+    return Suite(
+        name=LAB,
+        title="small generated languages, and a small encoder for them; needs neither network nor data",
+        backbone="pico",
+        source_language=lab.SOURCE,
+        tasks={name: lab_task(spec, tuple(lab.LANGUAGES), lab.SOURCE) for name, spec in TASKS.items() if name in SIZES},
+        languages={
+            code: Language(code, language.name, language.family, language.script)
+            for code, language in lab.LANGUAGES.items()
+        },
+        typology={
+            code: Typology(lab.distance(source, language), tuple(lab.differences(source, language)), language.seen)
+            for code, language in lab.LANGUAGES.items()
+        },
+    )
+
+
+def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -> TaskSpec:
+    """Return a task of the catalogue with the lab's rows: columns, labels and metric stay as they are.
+
+    Training and validation rows are in the source language; the test rows of a target task are in all languages.
+    """
+
+    def source_of(split: Split, hub: Source) -> Source:
+        # A new one: nothing that says where the Hub's rows are may be left over.
+        return Source(
+            dataset=LAB,
+            config=f"{spec.name}.{{language}}",
+            split=split,
+            columns=hub.columns,
+            language_from="config" if split == "test" else "fixed",
+            label_aliases=hub.label_aliases,
+        )
+
+    return replace(
+        spec,
+        suite=LAB,
+        source_language=source_language,
+        sources={split: source_of(split, hub) for split, hub in spec.sources.items()},
+        languages=languages if "test" in spec.sources else (source_language,),
+        trains_on=None,
+        license="Apache-2.0, generated rows",
+        citation=f"In the form of: {spec.citation}",
+    )
+
+
+SUITES: Mapping[str, Callable[[], Suite]] = {DEFAULT_SUITE: _xtreme, LAB: _lab}

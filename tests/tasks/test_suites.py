@@ -1,0 +1,100 @@
+"""Suites: two worlds of one shape; the lab's tasks follow from the catalogue."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from adapterstilts.errors import UnknownNameError
+from adapterstilts.tasks.catalogue import TASKS
+from adapterstilts.tasks.languages import LANGUAGES, parse_languages
+from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.suites import SUITES, get_suite, lab_task
+
+every_task = pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
+
+
+def test_xtreme_is_the_catalogue() -> None:
+    suite = get_suite()
+    assert suite == get_suite("xtreme")
+    assert (suite.backbone, suite.source_language) == ("xlm-roberta-base", "en")
+    assert (suite.tasks, suite.languages, suite.typology) == (TASKS, LANGUAGES, {})
+    assert {(task.suite, task.source_language, task.suite_option) for task in suite.tasks.values()} == {
+        ("xtreme", "en", "")
+    }
+    assert suite.distance("de") is None
+    assert suite.by_distance(("de", "en", "af")) == ("en", "de", "af")
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("xtrem", "There is no suite 'xtrem'. Did you mean 'xtreme'?"),
+        ("Lab", "There is no suite 'Lab'. Did you mean 'lab'?"),
+        ("glue", "There is no suite 'glue'. Known: lab, xtreme."),
+    ],
+)
+def test_a_wrong_suite(name: str, says: str) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape(says)):
+        get_suite(name)
+    assert tuple(SUITES) == ("xtreme", "lab")
+
+
+@every_task
+def test_a_task_of_the_lab_is_one_of_the_catalogue_with_other_rows(task: TaskSpec) -> None:
+    made = lab_task(task, ("qaa", "qab"), "qaa")
+    same = ("name", "kind", "format", "title", "labels", "choices", "metric", "unanswerable", "parallel")
+    assert all(getattr(made, name) == getattr(task, name) for name in same)
+    assert (made.suite, made.source_language, made.suite_option) == ("lab", "qaa", " --suite lab")
+    assert made.languages == (("qaa", "qab") if task.kind == "target" else ("qaa",))
+    assert made.sources.keys() == task.sources.keys()
+    for split, source in made.sources.items():
+        assert source.columns == task.sources[split].columns
+        assert source.label_aliases == task.sources[split].label_aliases
+        assert (source.dataset, source.revision, source.split, source.part) == ("lab", None, split, (0.0, 1.0))
+        assert source.config_for("qab") == f"{task.name}.qab"
+        assert made.languages_of(split) == (made.languages if split == "test" else ("qaa",))
+
+
+def test_the_lab_has_the_tasks_that_it_has_rows_for(toy_lab: Any) -> None:
+    suite = get_suite("lab")
+    assert (suite.backbone, suite.source_language) == ("pico", "qaa")
+    assert tuple(suite.tasks) == ("mnli", "squad", "panx", "tydiqa")
+    assert suite.task("squad", "intermediate").suite == "lab"
+    with pytest.raises(UnknownNameError, match=r"no task 'udpos'.*`adapterstilts tasks --suite lab`"):
+        suite.task("udpos")
+    with pytest.raises(UnknownNameError, match="target tasks are: panx, tydiqa"):
+        suite.task("mnli", "target")
+
+
+def test_the_languages_of_the_lab_by_their_distance(toy_lab: Any) -> None:
+    suite = get_suite("lab")
+    assert suite.by_distance(suite.languages) == ("qaa", "qac", "qab")
+    assert suite.by_distance(("qab", "qac")) == ("qac", "qab")
+    assert [suite.distance(code) for code in suite.languages] == [0.0, 0.5, 0.25]
+    assert suite.typology["qab"].differences == ("order", "cases")
+    assert suite.typology["qac"].differences == ("cases",)
+    assert [suite.typology[code].seen for code in suite.languages] == [True, False, True]
+    assert (suite.language("qab").name, suite.language("qab").family) == ("Far", "lab:toy")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("de", "There is no language code 'de'. Known: qaa, qab, qac."),
+        ("far", "The code of Far is qab."),
+        ("qad", "There is no language code 'qad'. Did you mean"),
+        (",", "Give 'all' or codes such as 'qaa,qab'."),
+    ],
+)
+def test_a_wrong_language_of_the_lab(text: str, says: str, toy_lab: Any) -> None:
+    suite = get_suite("lab")
+    with pytest.raises(UnknownNameError, match=re.escape(says)):
+        parse_languages(text, tuple(suite.languages), what="'tydiqa'", among=suite.languages)
+
+
+def test_a_language_of_the_lab_is_none_of_xtreme() -> None:
+    with pytest.raises(UnknownNameError, match="no language code 'qaa'"):
+        get_suite().language("qaa")
