@@ -13,6 +13,7 @@ from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError
 from adapterstilts.evaluation.scoring import answer_rows, scores_of, statistics_by_language
+from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed
 from adapterstilts.progress import Reporter
@@ -85,7 +86,14 @@ def task_of(artifact: Artifact) -> TaskSpec:
         raise ArtifactError(
             f"Artifact '{artifact.id}' is of kind '{artifact.kind}'; only adapters and compositions can be evaluated."
         )
-    return get_task(artifact.manifest["task"])
+    task = get_task(artifact.manifest["task"])
+    return dataclasses.replace(task, labels=tuple(artifact.manifest["labels"])) if task.labels_file else task
+
+
+def threshold_of(artifact: Artifact) -> float | None:
+    """Return the threshold for no answer that an artifact's validation rows gave, None where it needs none."""
+    threshold = artifact.manifest.get("metrics", {}).get("validation", {}).get(NO_ANSWER_THRESHOLD)
+    return None if threshold is None else float(threshold)
 
 
 def encoding_settings(artifact: Artifact) -> EncodingSettings:
@@ -152,6 +160,7 @@ def run_evaluation(
             settings,
             batch_size=request.batch_size,
             precision=request.precision,
+            threshold=threshold_of(artifact),
             progress=reporter.advance,
         )
     finally:

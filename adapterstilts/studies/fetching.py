@@ -43,9 +43,10 @@ def fetch(
     if not specs and model is None:
         raise SettingsError("Name a task or --model: `adapterstilts fetch tydiqa squad --model xlm-roberta-base`.")
     plan = [
-        (spec.source(split), language)
+        (source, language)
         for spec in specs
         for split in spec.sources
+        for source in (spec.source(split), *spec.source(split).more)
         for language in _languages(spec.source(split).language_from, spec.languages_of(split), languages, spec.name)
     ]
     why = "HF_HUB_OFFLINE is set" if offline_requested() else "it does not answer"

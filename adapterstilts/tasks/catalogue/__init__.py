@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from adapterstilts.errors import unknown
-from adapterstilts.tasks.catalogue import intermediate, xtreme
+from adapterstilts.tasks.catalogue import intermediate, retrieval, xtreme, xtreme_r
 from adapterstilts.tasks.spec import Kind, TaskSpec
 
-TASKS: dict[str, TaskSpec] = {task.name: task for task in (*intermediate.TASKS, *xtreme.TASKS)}
+TASKS: dict[str, TaskSpec] = {
+    task.name: task for task in (*intermediate.TASKS, *xtreme.TASKS, *xtreme_r.TASKS, *retrieval.TASKS)
+}
 
 
 def get_task(name: str, kind: Kind | None = None) -> TaskSpec:
