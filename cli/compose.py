@@ -50,6 +50,10 @@ def command(
     languages: Languages = "all",
     split: SplitName = None,
     max_eval_examples: MaxEvalExamples = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", help="For tatoeba and bucc: the layer whose vectors are compared, or auto."),
+    ] = None,
     report_to: ReportTo = "",
     json: Json = False,
     csv: Csv = None,
@@ -78,6 +82,7 @@ def command(
             languages=languages,
             split=split,
             max_eval_examples=max_eval_examples,
+            layer=layer,
             reporter=reporter,
             report_to=split_list(report_to),
         )

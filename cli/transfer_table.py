@@ -23,6 +23,7 @@ TITLES = {
     "exact_match": "EM",
     "accuracy": "accuracy",
     "token_accuracy": "token acc.",
+    "accuracy_f1": "mean of both",
     "precision": "precision",
     "recall": "recall",
 }
@@ -47,12 +48,26 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None) -> N
     comparison = transfer.comparison
     if comparison.missing:
         console.print(f"Not in the data: {', '.join(comparison.missing)}.", soft_wrap=True)
+    for line in _layers(transfer):
+        console.print(line, soft_wrap=True)
     for reason, count in transfer.skipped.items():
         console.print(f"Rows left out: {count} ({reason}).")
     trained = [stage for stage in transfer.stages if stage["state"] != "reused"]
     made = ", ".join(f"{stage['name']} ({stage['seconds']:.0f} s)" for stage in trained)
     notes.print(f"Trained or evaluated now: {made or 'nothing, all was in the store'}.", soft_wrap=True)
     console.print(f"Artifact: [bold]{transfer.artifacts[0].id}[/]")
+
+
+def _layers(transfer: Transfer) -> Iterator[str]:
+    """Tell which layers' vectors were compared, and what all that were tried scored."""
+    for who, told in (transfer.layers or {}).items():
+        if told is None:
+            continue
+        chosen = sorted(set(told["chosen"].values()))
+        yield f"Layer of the {who}: {', '.join(map(str, chosen))} (chosen: {told['chosen_on']})."
+        if len(told["sweep"]) > 1:
+            means = (f"{layer}: {sum(by.values()) / len(by):.1f}" for layer, by in told["sweep"].items())
+            yield f"  mean by layer  {', '.join(means)}"
 
 
 def _title(transfer: Transfer) -> str:

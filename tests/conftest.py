@@ -184,9 +184,22 @@ def toy_composition() -> Callable[..., Composition]:
 def toy_mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mirror of the Hub with made-up rows for every task, some languages of each."""
     root = tmp_path_factory.mktemp("hub")
-    write_data_set(root, "nyu-mll/glue", {"mnli": _mnli()})
+    write_data_set(root, "nyu-mll/glue", {"mnli": _mnli(), "qqp": _qqp()})
+    write_data_set(
+        root, "stanfordnlp/snli", {"plain_text": _labelled_nli({"train": 12, "validation": 6}, unlabelled=2)}
+    )
+    rounds = {f"{part}_r{number}": 4 for part in ("train", "dev") for number in (1, 2, 3)}
+    write_data_set(root, "facebook/anli", {"plain_text": _labelled_nli(rounds)})
     write_data_set(root, "rajpurkar/squad", {"plain_text": _squad()})
+    write_data_set(root, "rajpurkar/squad_v2", {"squad_v2": _squad2()})
     write_data_set(root, "Rowan/hellaswag", {"default": _hellaswag()})
+    write_data_set(root, "tau/commonsense_qa", {"default": _choices(_csqa_row, 5)})
+    write_data_set(root, "lighteval/siqa", {"default": _choices(_siqa_row, 3)})
+    write_data_set(root, "aps/super_glue", {"copa": _choices(_copa_row, 2)})
+    xcopa = {code: {"test": _choices(_copa_row, 2, code)["validation"]} for code in ("sw", "th", "zh")}
+    write_data_set(root, "cambridgeltl/xcopa", xcopa)
+    _write_cosmosqa(root / "wilburOne" / "cosmosqa")
+    _write_ccg(root / "ccg")
     xtreme = {
         "XNLI": _xnli(("en", "de", "sw", "zh")),
         "tydiqa": _tydiqa({"english": "en", "russian": "ru", "swahili": "sw"}),
@@ -196,6 +209,10 @@ def toy_mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"udpos.{name}": _tagging(code, "pos_tags", UDPOS_LABELS, _parts_of_speech)
         for name, code in (("English", "en"), ("German", "de"))
     }
+    xtreme |= {f"PAWS-X.{code}": _pawsx(code) for code in ("en", "de", "zh")}
+    xtreme |= {f"MLQA.{code}.{code}": _mlqa(code) for code in ("en", "de", "zh")}
+    xtreme |= {f"tatoeba.{name}": _tatoeba(code) for name, code in (("deu", "de"), ("swh", "sw"), ("rus", "ru"))}
+    xtreme |= {f"bucc18.{code}": _bucc(code) for code in ("de", "ru")}
     xtreme |= {f"XQuAD.{code}": {"validation": _spans(code, EVAL_ROWS, "xquad")} for code in ("en", "de", "zh")}
     write_data_set(root, "google/xtreme", xtreme)
     return root
@@ -380,6 +397,59 @@ def _mnli() -> dict[str, Dataset]:
     }
 
 
+def _qqp() -> dict[str, Dataset]:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    text = Value("string")
+    label = ClassLabel(names=["not_duplicate", "duplicate"])
+    features = Features({"question1": text, "question2": text, "label": label, "idx": Value("int32")})
+    return {
+        split: Dataset.from_list(
+            [
+                {"question1": first, "question2": second, "label": int(cue == "entailment"), "idx": number}
+                for number, (first, second, cue) in enumerate(_nli("en", count))
+            ],
+            features=features,
+        )
+        for split, count in (("train", TRAIN_ROWS), ("validation", EVAL_ROWS))
+    }
+
+
+def _labelled_nli(counts: Mapping[str, int], unlabelled: int = 0) -> dict[str, Dataset]:
+    """Return splits of SNLI's or ANLI's columns; the first rows of each have no gold label."""
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    names = list(NLI_CUES)
+    text = Value("string")
+    features = Features({"premise": text, "hypothesis": text, "label": ClassLabel(names=names)})
+    return {
+        split: Dataset.from_list(
+            [
+                {"premise": premise, "hypothesis": hypothesis, "label": names.index(label) if at >= unlabelled else -1}
+                for at, (premise, hypothesis, label) in enumerate(_nli("en", count + unlabelled))
+            ],
+            features=features,
+        )
+        for split, count in counts.items()
+    }
+
+
+def _pawsx(code: str) -> dict[str, Dataset]:
+    """Labels are strings, as google/xtreme keeps them; every language has training rows."""
+    from datasets import Dataset
+
+    counts = {"train": TRAIN_ROWS, "validation": EVAL_ROWS, "test": EVAL_ROWS + 1}
+    return {
+        split: Dataset.from_list(
+            [
+                {"sentence1": first, "sentence2": second, "label": str(int(cue == "entailment"))}
+                for first, second, cue in _nli(code, count)
+            ]
+        )
+        for split, count in counts.items()
+    }
+
+
 def _xnli(codes: tuple[str, ...]) -> dict[str, Dataset]:
     from datasets import Dataset
 
@@ -421,6 +491,84 @@ def _hellaswag() -> dict[str, Dataset]:
     }
 
 
+def _choices(
+    make: Callable[[random.Random, list[str], int, str], dict[str, Any]], number: int, code: str = "en"
+) -> dict[str, Dataset]:
+    """Return training and validation rows of a multiple-choice data set; the right choice says ``RIGHT_ENDING``."""
+    from datasets import Dataset
+
+    splits = {}
+    for split, count in (("train", TRAIN_ROWS), ("validation", EVAL_ROWS)):
+        generator = random.Random(f"{make.__name__} {code} {split}")
+        rows = []
+        for _ in range(count):
+            right = generator.randrange(number)
+            words = [RIGHT_ENDING if choice == right else WRONG_ENDING for choice in range(number)]
+            rows.append(make(generator, [_sentence(generator, code, extra=(word,)) for word in words], right, code))
+        splits[split] = Dataset.from_list([row | {"id": f"{split}-{at}", "idx": at} for at, row in enumerate(rows)])
+    return splits
+
+
+def _csqa_row(generator: random.Random, choices: list[str], right: int, code: str) -> dict[str, Any]:
+    labels = list("ABCDE")
+    return {
+        "question": _sentence(generator, code),
+        "question_concept": "",
+        "choices": {"label": labels, "text": choices},
+        "answerKey": labels[right],
+    }
+
+
+def _siqa_row(generator: random.Random, choices: list[str], right: int, code: str) -> dict[str, Any]:
+    answers = {f"answer{letter}": choice for letter, choice in zip("ABC", choices, strict=True)}
+    return {"context": _sentence(generator, code), "question": QUESTION, **answers, "label": str(right + 1)}
+
+
+def _copa_row(generator: random.Random, choices: list[str], right: int, code: str) -> dict[str, Any]:
+    first, second = choices
+    relation = generator.choice(["cause", "effect"])
+    premise = _sentence(generator, code)
+    return {"premise": premise, "choice1": first, "choice2": second, "question": relation, "label": right}
+
+
+def _write_cosmosqa(folder: Path) -> None:
+    """Write comma separated files as the data set's repository has them; an answer may be ``None``."""
+    import csv
+
+    folder.mkdir(parents=True)
+    for name, count in (("train.csv", TRAIN_ROWS), ("valid.csv", EVAL_ROWS)):
+        generator = random.Random(f"cosmosqa {name}")
+        with (folder / name).open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["id", "context", "question", *(f"answer{number}" for number in range(4)), "label"])
+            for number in range(count):
+                right = generator.randrange(4)
+                answers = [
+                    f"{_sentence(generator, 'en')} {RIGHT_ENDING}" if choice == right else "None" for choice in range(4)
+                ]
+                context = f"{_sentence(generator, 'en')},\n{_sentence(generator, 'en')}"
+                writer.writerow([f"{name}-{number}", context, QUESTION, *answers, right])
+
+
+def _write_ccg(folder: Path) -> None:
+    """Write files as jiant keeps CCGbank's sentences; the categories follow the words."""
+    import json
+
+    verb = "(S\\NP)/NP"
+    categories = {"VERB": verb, "ADJ": "N/N", "NOUN": "N", "PUNCT": ".", "NUM": "N/N", "ADV": "(S\\NP)\\(S\\NP)"}
+    folder.mkdir(parents=True)
+    for name, count in (("train", TRAIN_ROWS), ("dev", EVAL_ROWS)):
+        generator = random.Random(f"ccg {name}")
+        sentences = [_parts_of_speech(generator, "en") for _ in range(count)]
+        lines = (
+            f"{' '.join(word for word, _ in pairs)}\t{' '.join(categories[tag] for _, tag in pairs)}\n"
+            for pairs in sentences
+        )
+        (folder / f"ccg.{name}").write_text("".join(lines), encoding="utf-8")
+    numbers = {category: number for number, category in enumerate(sorted(set(categories.values())))}
+    (folder / "tags_to_id.json").write_text(json.dumps(numbers), encoding="utf-8")
+
+
 def _spans(code: str, count: int, name: str, first: int = 0) -> Dataset:
     """Return questions on contexts with one of the words of ``ANSWERS`` in them: that is the answer."""
     from datasets import Dataset, Features, List, Value
@@ -449,6 +597,68 @@ def _squad() -> dict[str, Dataset]:
     return {
         "train": _spans("en", TRAIN_ROWS, "squad-train"),
         "validation": _spans("en", EVAL_ROWS, "squad-validation"),
+    }
+
+
+def _squad2() -> dict[str, Dataset]:
+    """A third of the questions has no answer: their contexts hold none of the words of ``ANSWERS``."""
+    from datasets import concatenate_datasets
+
+    def without(row: dict[str, Any]) -> dict[str, Any]:
+        context = " ".join(word for word in row["context"].split() if word not in ANSWERS)
+        return {"id": f"no-{row['id']}", "context": context, "answers": {"text": [], "answer_start": []}}
+
+    splits = {"train": _spans("en", TRAIN_ROWS, "squad2-train"), "validation": _spans("en", EVAL_ROWS, "squad2-dev")}
+    return {
+        name: concatenate_datasets([table, table.select(range(len(table) // 2)).map(without, features=table.features)])
+        for name, table in splits.items()
+    }
+
+
+def _mlqa(code: str) -> dict[str, Dataset]:
+    return {split: _spans(code, EVAL_ROWS, f"mlqa-{split}") for split in ("validation", "test")}
+
+
+def _sentence_pairs(code: str, count: int, name: str) -> list[tuple[str, str]]:
+    """Return sentences with their English translations: the same words of the patterns among other filler words."""
+    generator = random.Random(f"{name} {code}")
+    pairs = []
+    for _ in range(count):
+        words = tuple(generator.sample(sorted(set(PATTERN_WORDS)), 4))
+        filler = generator.choice(FILLERS[code].split())
+        pairs.append((" ".join((*words, filler)), " ".join((*words, generator.choice(FILLERS["en"].split())))))
+    return pairs
+
+
+def _tatoeba(code: str) -> dict[str, Dataset]:
+    """Line ends and a useless ``source_lang``, as google/xtreme has them."""
+    from datasets import Dataset
+
+    useless = {"source_lang": "f" * 172, "target_lang": "eng"}
+    rows = [
+        {"source_sentence": f"{own}\n", "target_sentence": f"{english}\n", **useless}
+        for own, english in _sentence_pairs(code, EVAL_ROWS, "tatoeba")
+    ]
+    return {"validation": Dataset.from_list(rows)}
+
+
+def _bucc(code: str) -> dict[str, Dataset]:
+    """The columns named after languages hold the sentences' ids, as in google/xtreme."""
+    from datasets import Dataset
+
+    return {
+        split: Dataset.from_list(
+            [
+                {
+                    "source_sentence": own,
+                    "target_sentence": english,
+                    "source_lang": f"{code}-{number:09d}",
+                    "target_lang": f"en-{number + 500:09d}",
+                }
+                for number, (own, english) in enumerate(_sentence_pairs(code, count, f"bucc {split}"))
+            ]
+        )
+        for split, count in (("validation", EVAL_ROWS), ("test", EVAL_ROWS + 1))
     }
 
 

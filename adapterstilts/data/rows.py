@@ -15,6 +15,7 @@ from adapterstilts.data.sampling import sample_indices
 from adapterstilts.data.sources import MissingConfigError, load_split
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.fingerprints import fingerprint_lines
+from adapterstilts.tasks.columns import field_value, is_plain, needed_columns
 from adapterstilts.tasks.suites import get_suite
 
 if TYPE_CHECKING:
@@ -136,29 +137,50 @@ def to_table(task: TaskSpec, rows: Sequence[Row]) -> Dataset:
 
 
 def _raw_rows(task: TaskSpec, source: Source, language: str, root: Path | None) -> list[Row]:
-    """Load rows and rename their columns; labels become numbers, each row gets an id and a language."""
+    """Load the rows of a source, and of those that follow it, in our columns."""
+    seen: Counter[str] = Counter()
+    return [row for part in (source, *source.more) for row in _rows_of(task, part, language, root, seen)]
+
+
+def _rows_of(task: TaskSpec, source: Source, language: str, root: Path | None, seen: Counter[str]) -> list[Row]:
+    """Load rows and rename their columns; labels become numbers, each row gets an id and a language.
+
+    Args:
+        task, source, language, root: as for ``load_rows``.
+        seen: how many rows of each language came before, which their ids count on.
+    """
     raw = load_split(source, language, root)
-    if absent := [column for column in source.columns.values() if column not in raw.column_names]:
+    wanted = dict.fromkeys(name for column in source.columns.values() for name in needed_columns(column))
+    if absent := [name for name in wanted if name not in raw.column_names]:
         raise DataFormatError(
             f"'{source.dataset}' ({source.config_for(language)}, {source.split}) has no column "
             f"{', '.join(map(repr, absent))}; it has {', '.join(raw.column_names)}."
         )
-    columns = {ours: raw[theirs][:] for ours, theirs in source.columns.items()}
+    columns = {ours: _field(raw, source, ours) for ours in source.columns}
     columns["language"] = _languages(source, language, raw, columns.get("id", []))
     if "id" not in columns:
-        seen: Counter[str] = Counter()  # numbered within a language, so that parallel rows have the same number
-        columns["id"] = []
+        columns["id"] = []  # numbered within a language, so that parallel rows have the same number
         for code in columns["language"]:
             columns["id"].append(f"{code}-{source.split}-{seen[code]}")
             seen[code] += 1
     if "label" in columns:
-        number = _label_reader(task, source, raw.features[source.columns["label"]])
+        number = _label_reader(task, source, raw.features[str(source.columns["label"])])
         columns["label"] = [number(label) for label in columns["label"]]
     if "tags" in columns:
-        number = _label_reader(task, source, getattr(raw.features[source.columns["tags"]], "feature", None), outside=-1)
+        feature = getattr(raw.features[str(source.columns["tags"])], "feature", None)
+        number = _label_reader(task, source, feature, outside=-1)
         columns["tags"] = [[number(tag) for tag in tags] for tags in columns["tags"]]
+    if task.format == "retrieval":  # google/xtreme keeps the line ends of Tatoeba's files
+        columns |= {name: [(text or "").strip() for text in columns[name]] for name in task.fields}
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _field(raw: Dataset, source: Source, name: str) -> list[Any]:
+    column = source.columns[name]
+    if is_plain(column):
+        return list(raw[column])
+    return [field_value(column, row, source.wording) for row in raw.select_columns(list(needed_columns(column)))]
 
 
 def _languages(source: Source, language: str, raw: Dataset, ids: list[str]) -> list[str]:
@@ -255,11 +277,16 @@ def _tag_fault(task: TaskSpec, row: Row) -> str | None:
     return None
 
 
+def _pair_fault(task: TaskSpec, row: Row) -> str | None:
+    return None if row["text"] and row["text_pair"] else "empty sentence"
+
+
 _FAULTS: dict[str, Callable[[TaskSpec, Row], str | None]] = {
     "classification": _label_fault,
     "multiple_choice": _choice_fault,
     "span": _span_fault,
     "tagging": _tag_fault,
+    "retrieval": _pair_fault,
 }
 
 

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapterstilts.data.files import DATA_ROOT_VARIABLE, cache_for, check_file, first_line, load_file
 from adapterstilts.data.network import dataset_cached, hub_reachable
 from adapterstilts.errors import DataFormatError, DataUnavailableError
-from adapterstilts.fingerprints import fingerprint
 from adapterstilts.tasks.spec import LAB
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from adapterstilts.tasks.spec import Source
 
 logger = logging.getLogger(__name__)
-
-DATA_ROOT_VARIABLE = "ADAPTERSTILTS_DATA_ROOT"
 
 
 def data_root(given: str | os.PathLike[str] | None = None) -> Path | None:
@@ -59,6 +57,8 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
         DataUnavailableError: it is neither in the mirror nor in the cache, and the Hub cannot be reached.
         DataFormatError: a file is empty, cut or unreadable.
     """
+    if source.file:
+        return load_file(source, root)
     config = source.config_for(language)
     if source.dataset == LAB:
         from adapterstilts.lab.rows import load
@@ -78,7 +78,7 @@ def _load_from_mirror(source: Source, config: str, root: Path) -> Dataset:
     )
     if config not in known:
         raise MissingConfigError(f"The mirror's '{source.dataset}' has no configuration '{config}'.")
-    return _load(str(folder), config, source, revision=None, cache_dir=_cache_for(folder))
+    return _load(str(folder), config, source, revision=None, cache_dir=cache_for(folder))
 
 
 @functools.lru_cache(maxsize=64)
@@ -88,7 +88,7 @@ def _mirror_configs(folder: str, _changed: float) -> tuple[str, ...]:
     try:
         return tuple(get_dataset_config_names(folder))
     except Exception as error:  # the library raises whatever its parsers raise
-        raise DataFormatError(f"The mirror folder '{folder}' cannot be read: {_first_line(error)}") from error
+        raise DataFormatError(f"The mirror folder '{folder}' cannot be read: {first_line(error)}") from error
 
 
 def _load_from_hub(source: Source, config: str) -> Dataset:
@@ -108,9 +108,13 @@ def check_access(source: Source, root: Path | None) -> None:
     Raises:
         DataUnavailableError: names the ways out.
     """
+    for part in source.more:
+        check_access(part, root)
     if source.dataset == LAB:
         return
-    if root is not None:
+    if source.file:
+        check_file(source, root)
+    elif root is not None:
         if not (root / source.dataset).is_dir():
             raise _not_mirrored(source, root)
     elif not dataset_cached(source.dataset) and not hub_reachable():
@@ -142,19 +146,6 @@ def unreachable(what: str, way_out: str) -> DataUnavailableError:
     )
 
 
-def _cache_for(folder: Path) -> str:
-    """Return a cache folder of a mirror's own, which changes with any of its files.
-
-    The cache of datasets knows a local folder by its README alone: without this, another mirror, or a file that was
-    replaced, would silently give the rows read before.
-    """
-    import datasets
-
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts)
-    stated = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return str(Path(datasets.config.HF_DATASETS_CACHE) / "adapterstilts" / fingerprint(stated)[:16])
-
-
 def _load(path: str, config: str, source: Source, *, revision: str | None, cache_dir: str | None = None) -> Dataset:
     import datasets
 
@@ -164,22 +155,17 @@ def _load(path: str, config: str, source: Source, *, revision: str | None, cache
         if cache_dir is not None and ("valid data file" in str(error) or isinstance(error, FileNotFoundError)):
             raise MissingConfigError(f"The files of '{path}' ({config}) are not in the mirror.") from error
         if isinstance(error, FileNotFoundError):
-            raise DataUnavailableError(f"'{path}' ({config}) cannot be loaded: {_first_line(error)}") from error
+            raise DataUnavailableError(f"'{path}' ({config}) cannot be loaded: {first_line(error)}") from error
         if "BuilderConfig" in str(error) or "config" in str(error).lower():
-            raise MissingConfigError(f"'{path}' has no configuration '{config}': {_first_line(error)}") from error
+            raise MissingConfigError(f"'{path}' has no configuration '{config}': {first_line(error)}") from error
         if "split" in str(error).lower():
             raise MissingConfigError(f"'{path}' ({config}) has no split '{source.split}'.") from error
-        raise DataFormatError(f"'{path}' ({config}, {source.split}) cannot be read: {_first_line(error)}") from error
+        raise DataFormatError(f"'{path}' ({config}, {source.split}) cannot be read: {first_line(error)}") from error
     except ConnectionError as error:
-        raise DataUnavailableError(f"'{path}' ({config}) cannot be loaded: {_first_line(error)}") from error
+        raise DataUnavailableError(f"'{path}' ({config}) cannot be loaded: {first_line(error)}") from error
     except Exception as error:  # parquet and csv readers raise their own kinds for cut or empty files
         cause = error.__cause__ or error
         raise DataFormatError(
-            f"The files of '{path}' ({config}, {source.split}) cannot be read: {_first_line(cause)}. "
+            f"The files of '{path}' ({config}, {source.split}) cannot be read: {first_line(cause)}. "
             "They may be empty or cut; fetch them again."
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__).rstrip(".")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from adapterstilts.evaluation.inference import predict_logits
 from adapterstilts.evaluation.metrics import get_metric
+from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD, fit_threshold, with_threshold
 from adapterstilts.tasks.formats import FORMATS, Answer, Encoded, EncodingSettings
 
 if TYPE_CHECKING:
@@ -24,11 +25,13 @@ def answer_rows(
     *,
     batch_size: int = 32,
     precision: str = "fp32",
+    threshold: float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Answer]:
-    """Return the model's answer to each row, in their order."""
+    """Return the model's answer to each row, in their order; none where no answer scores above ``threshold``."""
     logits = predict_logits(composed, encoded, batch_size=batch_size, precision=precision, progress=progress)
-    return FORMATS[rows.task.format].decode(rows.task, rows.table, encoded, logits, settings)
+    answers = FORMATS[rows.task.format].decode(rows.task, rows.table, encoded, logits, settings)
+    return answers if threshold is None else with_threshold(answers, threshold)
 
 
 def statistics_by_language(rows: Rows, values: Sequence[object]) -> dict[str, np.ndarray]:
@@ -65,7 +68,14 @@ def validation_scores(
     batch_size: int,
     precision: str,
 ) -> Mapping[str, float]:
-    """Return the scores on rows of one language, the main score first."""
+    """Return the scores on rows of one language, the main score first.
+
+    Where questions may have no answer, the threshold for that is fitted on these rows and stands beside the scores.
+    """
     answers = answer_rows(composed, rows, encoded, settings, batch_size=batch_size, precision=precision)
+    fitted: dict[str, float] = {}
+    if rows.task.unanswerable:
+        fitted[NO_ANSWER_THRESHOLD] = fit_threshold(rows, answers)
+        answers = with_threshold(answers, fitted[NO_ANSWER_THRESHOLD])
     (statistics,) = statistics_by_language(rows, [answer.value for answer in answers]).values()
-    return scores_of(rows.task.metric, statistics)
+    return scores_of(rows.task.metric, statistics) | fitted

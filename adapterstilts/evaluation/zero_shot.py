@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,12 @@ from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError
 from adapterstilts.evaluation.scoring import answer_rows, scores_of, statistics_by_language
+from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
-from adapterstilts.tasks.formats import EncodingSettings
+from adapterstilts.tasks.formats import Answer, EncodingSettings
 from adapterstilts.tasks.spec import TaskSpec
 from adapterstilts.tasks.suites import get_suite
 
@@ -94,7 +95,14 @@ def task_of(artifact: Artifact, suite: str | None = None) -> TaskSpec:
         raise ArtifactError(
             f"Artifact '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'. Leave --suite out."
         )
-    return get_suite(artifact.suite).task(artifact.manifest["task"])
+    task = get_suite(artifact.suite).task(artifact.manifest["task"])
+    return dataclasses.replace(task, labels=tuple(artifact.manifest["labels"])) if task.labels_file else task
+
+
+def threshold_of(artifact: Artifact) -> float | None:
+    """Return the threshold for no answer that an artifact's validation rows gave, None where it needs none."""
+    threshold = artifact.manifest.get("metrics", {}).get("validation", {}).get(NO_ANSWER_THRESHOLD)
+    return None if threshold is None else float(threshold)
 
 
 def encoding_settings(artifact: Artifact) -> EncodingSettings:
@@ -142,12 +150,9 @@ def run_evaluation(
         "precision": request.precision,
     }
     key = fingerprint(identity)
-    found = store.find(key)
+    found = kept_evaluation(store, key, rows, started)
     if found is not None:
-        values = _read_answers(found, rows)
-        statistics = statistics_by_language(rows, values)
-        return Evaluation(found, task, statistics, _examples(rows), rows.missing, True, time.perf_counter() - started)
-
+        return found
     store.check_writable()
     composed = load_composed(artifact, load_backbone_of(artifact, backbone), task)
     composed.to_device()
@@ -161,12 +166,50 @@ def run_evaluation(
             settings,
             batch_size=request.batch_size,
             precision=request.precision,
+            threshold=threshold_of(artifact),
             progress=reporter.advance,
         )
     finally:
         reporter.end()
-    values = [answer.value for answer in answers]
-    statistics = statistics_by_language(rows, values)
+    more = {"of": artifact.id, "identity": identity, "encoding": dict(encoded.report)}
+    return keep_evaluation(store, str(artifact.manifest["name"]), key, rows, answers, started, more)
+
+
+def kept_evaluation(store: Store, key: str, rows: Rows, started: float) -> Evaluation | None:
+    """Return the evaluation that the store has under a fingerprint, None where it has none.
+
+    Args:
+        store: where it is looked for.
+        key: fingerprint of what was evaluated on what.
+        rows: the rows that were answered.
+        started: when this began, by ``time.perf_counter``.
+    """
+    found = store.find(key)
+    if found is None:
+        return None
+    statistics = statistics_by_language(rows, _read_answers(found, rows))
+    return Evaluation(found, rows.task, statistics, _examples(rows), rows.missing, True, time.perf_counter() - started)
+
+
+def keep_evaluation(
+    store: Store,
+    name: str,
+    key: str,
+    rows: Rows,
+    answers: Sequence[Answer],
+    started: float,
+    more: Mapping[str, Any],
+) -> Evaluation:
+    """Score answers, put them into the store and return the evaluation.
+
+    Args:
+        store, key, rows, started: as for ``kept_evaluation``.
+        name: of what was evaluated.
+        answers: one a row.
+        more: what else the manifest shall say.
+    """
+    task = rows.task
+    statistics = statistics_by_language(rows, [answer.value for answer in answers])
     seconds = time.perf_counter() - started
     languages = {
         language: {"examples": len(table), **_rounded(scores_of(task.metric, table))}
@@ -175,21 +218,18 @@ def run_evaluation(
     manifest = {
         "suite": task.suite,
         "task": task.name,
-        "of": artifact.id,
         "split": rows.split,
-        "identity": identity,
         "languages": list(rows.languages),
         "missing": list(rows.missing),
         "skipped": dict(rows.skipped),
-        "encoding": dict(encoded.report),
         "metrics": languages,
         "resources": {
             "wall_seconds": round(seconds, 2),
             "examples_per_second": round(len(rows) / seconds, 2),
         },
+        **more,
     }
-    label = f"{artifact.manifest['name']}.{rows.split}"
-    with store.create("evaluation", label, key, manifest) as folder:
+    with store.create("evaluation", f"{name}.{rows.split}", key, manifest) as folder:
         write_json(folder / RESULTS, {"task": task.name, "split": rows.split, "languages": languages})
         ids = rows.table["id"][:]
         for language in rows.languages:

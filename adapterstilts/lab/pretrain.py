@@ -313,7 +313,8 @@ def pretrain(settings: PretrainingSettings, folder: Path, reporter: Reporter | N
     tokenizer, corpus = kept_corpus(settings, folder, reporter)
     logger.info("%d rows of running text, %d parallel texts", len(corpus.running), corpus.texts)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model: Any = new_model(settings, len(tokenizer)).to(device)
+    model: Any = new_model(settings, len(tokenizer))
+    model.to(device)
     matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
     rest = [parameter for parameter in model.parameters() if parameter.ndim < 2]
     optimizer = torch.optim.AdamW(

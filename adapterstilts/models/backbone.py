@@ -49,6 +49,14 @@ class Backbone:
         """Longest input in tokens."""
         return _max_length(self.model.config, self.tokenizer)
 
+    def to_device(self) -> None:
+        """Move the model to the accelerator, if there is one."""
+        import torch
+
+        if torch.cuda.is_available():
+            model: Any = self.model
+            model.to("cuda")
+
 
 def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> Backbone:
     """Load an encoder for adapters: XLM-R, RoBERTa, BERT, DistilBERT, DeBERTa-v2 and others.
@@ -179,11 +187,7 @@ class ComposedModel:
 
     def to_device(self) -> None:
         """Move the model to the accelerator, if there is one."""
-        import torch
-
-        if torch.cuda.is_available():
-            model: Any = self.model
-            model.to("cuda")
+        self.backbone.to_device()
 
     @property
     def trained_parameters(self) -> int:

@@ -92,6 +92,8 @@ def check_labels(artifact: Artifact, task: TaskSpec) -> None:
         ArtifactError: names the first label that differs.
     """
     saved, known = tuple(artifact.manifest.get("labels", ())), task.labels if task.format != "multiple_choice" else ()
+    if task.labels_file and not known:
+        return  # the labels of the user's own files are known once these are read
     for number in range(max(len(saved), len(known))):
         theirs, ours = _at(saved, number), _at(known, number)
         if theirs != ours:

@@ -50,9 +50,10 @@ def fetch(
     if not specs and model is None and world.name != LAB:
         raise SettingsError("Name a task or --model: `adapterstilts fetch tydiqa squad --model xlm-roberta-base`.")
     plan = [
-        (spec.source(split), language)
+        (source, language)
         for spec in specs
         for split in spec.sources
+        for source in (spec.source(split), *spec.source(split).more)
         for language in _languages(spec, split, languages)
     ]
     fetched: list[dict[str, Any]] = []

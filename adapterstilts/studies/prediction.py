@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, to_table
 from adapterstilts.errors import DataFormatError
 from adapterstilts.evaluation.scoring import answer_rows
-from adapterstilts.evaluation.zero_shot import encoding_settings, task_of
+from adapterstilts.evaluation.zero_shot import encoding_settings, task_of, threshold_of
 from adapterstilts.models.saved import load_backbone_of, load_composed
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
 from adapterstilts.studies.transfer import Folder
+from adapterstilts.tasks.columns import Column, field_value, needed_columns
 from adapterstilts.tasks.spec import TaskSpec
 
 #: What stands in for gold answers, which rows to be predicted do not have.
@@ -70,6 +71,7 @@ def predict(
             settings,
             batch_size=batch_size,
             precision=found.manifest["settings"]["precision"],
+            threshold=threshold_of(found),
             progress=reporter.advance,
         )
     finally:
@@ -127,14 +129,27 @@ def _row(task: TaskSpec, given: Any, number: int) -> dict[str, Any]:
     return row
 
 
+def _made_of(column: Column, given: dict[str, Any], wording: Mapping[str, str]) -> Any:
+    try:
+        return field_value(column, given, wording)
+    except (TypeError, KeyError) as error:
+        parts = ", ".join(map(repr, needed_columns(column)))
+        raise DataFormatError(f"{parts} is not of the kind that the data set has") from error
+
+
 def _value(task: TaskSpec, given: dict[str, Any], name: str) -> Any:
-    names = dict.fromkeys([name, *(source.columns[name] for source in task.sources.values() if name in source.columns)])
-    for alias in names:
-        if alias in given:
-            value = given[alias]
-            break
+    sources = [source for source in task.sources.values() if name in source.columns]
+    names = dict.fromkeys([name, *(", ".join(needed_columns(source.columns[name])) for source in sources)])
+    if name in given:
+        value = given[name]
     else:
-        raise DataFormatError(f"the field {' or '.join(map(repr, names))} is missing")
+        for source in sources:
+            column = source.columns[name]
+            if all(part in given for part in needed_columns(column)):
+                value = _made_of(column, given, source.wording)
+                break
+        else:
+            raise DataFormatError(f"the field {' or '.join(map(repr, names))} is missing")
     if name in _LISTS:
         if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
             raise DataFormatError(f"'{name}' must be a list of texts with at least one entry")

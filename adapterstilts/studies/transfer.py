@@ -49,6 +49,8 @@ class Transfer:
     stages: tuple[dict[str, Any], ...]
     """What was trained, evaluated or reused, with the seconds each took."""
     skipped: Mapping[str, int]
+    layers: Mapping[str, Any] | None = None
+    """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that ``compose --json`` and ``evaluate --json`` print (docs/schemas)."""
@@ -66,6 +68,7 @@ class Transfer:
             "baseline_artifacts": [artifact.id for artifact in self.baselines],
             "evaluations": [artifact.id for artifact in self.evaluations],
             "stages": list(self.stages),
+            **({"layers": dict(self.layers)} if self.layers is not None else {}),
         }
 
 
@@ -122,6 +125,7 @@ def compose(
     languages: str = "all",
     split: str | None = None,
     max_eval_examples: int | None = None,
+    layer: str | None = None,
     reporter: Reporter | None = None,
     report_to: tuple[str, ...] = (),
 ) -> Transfer:
@@ -141,6 +145,7 @@ def compose(
         languages: ``all``, or codes joined by commas.
         split: ``validation`` or ``test``; None is the split that the target is scored on.
         max_eval_examples: evaluate on a seeded sample of at most so many rows a language.
+        layer: for retrieval targets, which train nothing: the layer whose vectors are compared, or ``auto`` (None).
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do. What was finished before is kept.
@@ -164,6 +169,17 @@ def compose(
 
     # All that can be wrong with the call shows here, before hours of training.
     plain = stage_for(chosen_seeds[0], Nothing())
+    if spec.format == "retrieval":
+        from adapterstilts.studies.retrieval import compose_retrieval
+
+        def intermediates(limit: int) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
+            return intermediate_adapters(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
+
+        return compose_retrieval(
+            parsed, plain, request, layer, settings or {}, chosen_seeds, kept, intermediates, backbone, reporter
+        )
+    if layer is not None:
+        raise SettingsError(f"--layer is for targets of sentence retrieval, which '{spec.name}' is not; leave it out.")
     _ = plain.composition, plain.train_rows, plain.validation_rows
     rows = request.rows(spec)
 
@@ -184,7 +200,7 @@ def compose(
 
     evaluations = [evaluated(result) for result in results]
     baseline_evaluations = [evaluated(result) for result in baselines] if systems else []
-    stages += [_evaluation_json(evaluation) for evaluation in (*evaluations, *baseline_evaluations)]
+    stages += [evaluation_json(evaluation) for evaluation in (*evaluations, *baseline_evaluations)]
     return Transfer(
         target=spec,
         composition=str(parsed),
@@ -256,7 +272,7 @@ def evaluate(
         artifacts=(found,),
         baselines=(other,) if other is not None else (),
         evaluations=(evaluations[0].artifact,),
-        stages=tuple(_evaluation_json(evaluation) for evaluation in evaluations),
+        stages=tuple(evaluation_json(evaluation) for evaluation in evaluations),
         skipped=rows.skipped,
     )
 
@@ -313,5 +329,6 @@ def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def _evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
+    """Return an evaluation as documents tell it among the stages."""
     return StageResult(evaluation.artifact, evaluation.reused, evaluation.seconds).to_json()

@@ -1,4 +1,4 @@
-"""What is known of a language, and the languages of XTREME: code, name, family, script.
+"""What is known of a language, and the languages of XTREME and of XCOPA: code, name, family, script.
 
 Families follow Glottolog's top level where XTREME's paper (Hu et al. 2020, https://arxiv.org/abs/2003.11080, table 7)
 splits Indo-European into branches; scripts are ISO 15924 names.
@@ -40,6 +40,7 @@ fi Finnish    Uralic                   Latin
 fr French     Indo-European:Romance    Latin
 he Hebrew     Afro-Asiatic             Hebrew
 hi Hindi      Indo-European:Indo-Aryan Devanagari
+ht Haitian    Indo-European:Romance    Latin
 hu Hungarian  Uralic                   Latin
 id Indonesian Austronesian             Latin
 it Italian    Indo-European:Romance    Latin
@@ -54,6 +55,7 @@ ms Malay      Austronesian             Latin
 my Burmese    Sino-Tibetan             Myanmar
 nl Dutch      Indo-European:Germanic   Latin
 pt Portuguese Indo-European:Romance    Latin
+qu Quechua    Quechuan                 Latin
 ru Russian    Indo-European:Slavic     Cyrillic
 sw Swahili    Niger-Congo              Latin
 ta Tamil      Dravidian                Tamil
@@ -71,6 +73,9 @@ LANGUAGES: dict[str, Language] = {
     code: Language(code, name, family, script)
     for code, name, family, script in (line.split() for line in _TABLE.strip().splitlines())
 }
+
+#: Haitian and Quechua come with XCOPA.
+XTREME_LANGUAGES = tuple(code for code in LANGUAGES if code not in ("ht", "qu"))
 
 
 def get_language(code: str, among: Mapping[str, Language] = LANGUAGES) -> Language:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from adapterstilts.errors import SettingsError
+from adapterstilts.tasks.columns import Column
 
-FormatName = Literal["classification", "multiple_choice", "span", "tagging"]
+FormatName = Literal["classification", "multiple_choice", "span", "tagging", "retrieval"]
 Kind = Literal["intermediate", "target"]
 Split = Literal["train", "validation", "test"]
 
@@ -24,6 +25,7 @@ FORMAT_FIELDS: dict[FormatName, tuple[str, ...]] = {
     "multiple_choice": ("text", "choices", "label"),
     "span": ("question", "context", "answers"),
     "tagging": ("tokens", "tags"),
+    "retrieval": ("text", "text_pair"),
 }
 
 
@@ -37,8 +39,8 @@ class Source:
     """Configuration name; ``{language}`` in it stands for the data set's own name of the language."""
     split: str
     """Split name on the Hub, which need not be ours (``validation_matched``)."""
-    columns: Mapping[str, str]
-    """Our field name to the data set's column name."""
+    columns: Mapping[str, Column]
+    """Our field name to the data set's column, or to what it is made of (``adapterstilts.tasks.columns``)."""
     revision: str | None = None
     """Pinned commit of the data set, None where no commit is known to hold these files."""
     language_from: Literal["fixed", "config", "column", "id"] = "fixed"
@@ -52,6 +54,17 @@ class Source:
     part: tuple[float, float] = (0.0, 1.0)
     """The share of the rows that is taken, by a hash of the row's id: lets a data set without a validation
     split of its own give away a fixed part of its training rows."""
+    wording: Mapping[str, str] = field(default_factory=dict)
+    """What texts that are made of several columns say for a value."""
+    file: str = ""
+    """Name of a file below ``dataset`` in the data root, for rows that no data set on the Hub holds: comma separated
+    (``.csv``), else lines of words and tags with a tab between them."""
+    address: str = ""
+    """Where ``file`` can be fetched; empty where the user has to bring it."""
+    obtain: str = ""
+    """How to come by a file that cannot be fetched, as a sentence for the user."""
+    more: tuple[Source, ...] = ()
+    """Other sources whose rows follow these, for a task that joins several data sets under one head."""
 
     def config_for(self, language: str) -> str:
         """Return the configuration that holds the rows of ``language`` (a code)."""
@@ -81,6 +94,8 @@ class TaskSpec:
     """Authors, year, title, where it can be found."""
     labels: tuple[str, ...] = ()
     """Label names in the order of their numbers, as the data set numbers them."""
+    labels_file: str = ""
+    """Name of a JSON file beside the rows that maps labels to numbers, where they cannot be listed here."""
     choices: int = 0
     """Number of choices of a multiple-choice task."""
     unanswerable: bool = False

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from adapterstilts.data.encode import encode_rows
+from adapterstilts.data.files import with_labels
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
@@ -47,6 +48,9 @@ class TrainingStage:
     """The intermediate adapters, in the order of the expression."""
     root: Path | None = None
     """Local mirror of the Hub."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task", with_labels(self.task, self.root))
 
     @property
     def kind(self) -> str:
@@ -271,6 +275,7 @@ def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:
         "config": source.config,
         "split": source.split,
         "revision": source.revision,
+        "more": [f"{more.dataset} {more.config} {more.split} {more.revision}" for more in source.more],
         "rows": len(rows),
         "fingerprint": rows.fingerprint,
         "skipped": dict(rows.skipped),

@@ -16,6 +16,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapterstilts.data.files import with_labels
 from adapterstilts.data.rows import Rows, load_rows, to_table
 from adapterstilts.data.sampling import sample_indices
 from adapterstilts.data.sources import MissingConfigError, data_root
@@ -28,7 +29,21 @@ Writer = Callable[[Path, str, Mapping[str, Mapping[str, Dataset]]], Path]
 #: What the toy mirror holds, by task and split: languages, rows a language.
 EXPECTED: dict[tuple[str, str], tuple[tuple[str, ...], int | None]] = {
     **{(name, "train"): (("en",), 60) for name in ("mnli", "squad", "hellaswag", "xnli", "panx", "udpos", "xquad")},
+    **{(name, "train"): (("en",), 60) for name in ("qqp", "ccg", "cosmosqa", "csqa", "siqa", "pawsx", "mlqa", "xcopa")},
     **{(name, "validation"): (("en",), 20) for name in ("mnli", "squad", "hellaswag", "xquad")},
+    **{(name, "validation"): (("en",), 20) for name in ("qqp", "ccg", "cosmosqa", "csqa", "siqa", "xcopa")},
+    ("anli", "train"): (("en",), 84),
+    ("anli", "validation"): (("en",), 38),
+    ("squad2", "train"): (("en",), 90),
+    ("squad2", "validation"): (("en",), 30),
+    ("pawsx", "validation"): (("de", "en", "zh"), 20),
+    ("pawsx", "test"): (("de", "en", "zh"), 21),
+    ("mlqa", "validation"): (("de", "en", "zh"), 20),
+    ("mlqa", "test"): (("de", "en", "zh"), 20),
+    ("xcopa", "test"): (("sw", "th", "zh"), 20),
+    ("bucc", "validation"): (("de", "ru"), 20),
+    ("bucc", "test"): (("de", "ru"), 21),
+    ("tatoeba", "test"): (("de", "ru", "sw"), 20),
     ("xnli", "validation"): (("de", "en", "sw", "zh"), 20),
     ("xnli", "test"): (("de", "en", "sw", "zh"), 21),
     ("panx", "validation"): (("de", "en", "sw"), 20),
@@ -86,12 +101,12 @@ def test_every_split_of_every_task_is_in_the_toy_mirror() -> None:
 
 @pytest.mark.parametrize(("name", "split"), EXPECTED)
 def test_rows_of_every_task(name: str, split: str, toy_mirror: Path) -> None:
-    task = get_task(name)
+    task = with_labels(get_task(name), toy_mirror)
     languages, count = EXPECTED[name, split]
     rows = load_rows(task, split, root=toy_mirror)
     assert rows.languages == languages
     assert set(rows.missing) == set(task.languages_of(split)) - set(languages)
-    assert rows.skipped == {}
+    assert rows.skipped == ({"no gold label": 2} if name == "anli" else {})
     assert rows.table.column_names == ["id", "language", *FORMAT_FIELDS[task.format]]
     by_language = Counter(rows.table["language"])
     assert tuple(by_language) == languages
@@ -104,7 +119,7 @@ def test_rows_of_every_task(name: str, split: str, toy_mirror: Path) -> None:
         assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("name", ["mnli", "xnli"])
+@pytest.mark.parametrize("name", ["mnli", "xnli", "anli"])
 def test_labels_of_inference_follow_their_words(name: str, toy_mirror: Path) -> None:
     """MNLI stores numbers, XNLI names; the toy rows say in a word what the label must be."""
     task = get_task(name)
@@ -115,11 +130,62 @@ def test_labels_of_inference_follow_their_words(name: str, toy_mirror: Path) -> 
         )
 
 
-def test_choices_follow_their_words(toy_mirror: Path) -> None:
-    for row in load_rows(get_task("hellaswag"), "train", root=toy_mirror).table:
+@pytest.mark.parametrize("name", ["hellaswag", "cosmosqa", "csqa", "siqa", "xcopa"])
+def test_choices_follow_their_words(name: str, toy_mirror: Path) -> None:
+    """Labels are numbers, letters, strings from "0" or from "1", by data set."""
+    task = get_task(name)
+    for row in load_rows(task, "train", root=toy_mirror).table:
         assert [choice.split().count("finally") for choice in row["choices"]] == [
-            int(number == row["label"]) for number in range(4)
+            int(number == row["label"]) for number in range(task.choices)
         ]
+
+
+@pytest.mark.parametrize("name", ["qqp", "pawsx"])
+def test_labels_of_paraphrases_follow_their_words(name: str, toy_mirror: Path) -> None:
+    """QQP stores numbers, PAWS-X strings."""
+    task = get_task(name)
+    for row in load_rows(task, task.evaluation_split, root=toy_mirror).table:
+        assert row["label"] == int("indeed" in row["text_pair"].split())
+
+
+def test_the_question_stands_before_each_answer_of_cosmosqa(toy_mirror: Path) -> None:
+    """And pandas does not read the answer "None" as missing."""
+    row = load_rows(get_task("cosmosqa"), "validation", root=toy_mirror).table[0]
+    assert all(choice.startswith("Which name stands here ? ") for choice in row["choices"])
+    assert sum(choice == "Which name stands here ? None" for choice in row["choices"]) == 3
+    assert "\n" in row["text"]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_relations_of_copa_become_questions(split: str, toy_mirror: Path) -> None:
+    texts = load_rows(get_task("xcopa"), split, root=toy_mirror).table["text"][:]
+    asked = Counter(text.rpartition("W")[2] for text in texts)
+    assert set(asked) == {"hat was the cause of this?", "hat happened as a result?"}
+
+
+def test_rows_of_several_data_sets_follow_each_other(toy_mirror: Path) -> None:
+    """SNLI's rows without a gold label are left out; the ids are those of one list."""
+    rows = load_rows(get_task("anli"), "train", root=toy_mirror)
+    assert rows.table["id"][:3] == ["en-train-2", "en-train-3", "en-train-4"]
+    assert rows.table["id"][-5:] == ["en-train_r2-81", *(f"en-train_r3-{number}" for number in (82, 83, 84, 85))]
+    mnli = load_rows(get_task("mnli"), "train", root=toy_mirror).table["text"][:]
+    assert rows.table["text"][12:72] == mnli
+
+
+def test_translations_lose_their_line_ends_and_have_the_languages_of_their_files(toy_mirror: Path) -> None:
+    """Tatoeba's ``source_lang`` is garbage; BUCC's holds ids."""
+    tatoeba = load_rows(get_task("tatoeba"), "test", root=toy_mirror).table
+    assert not any(text.endswith("\n") for side in ("text", "text_pair") for text in tatoeba[side])
+    assert set(tatoeba["language"]) == {"de", "ru", "sw"}
+    bucc = load_rows(get_task("bucc"), "test", ["ru"], root=toy_mirror).table
+    assert bucc["id"][:2] == ["ru-000000000", "ru-000000001"]
+
+
+def test_an_empty_sentence_is_left_out(data_set_writer: Writer, tmp_path: Path) -> None:
+    rows = [{"source_sentence": text, "target_sentence": "cat"} for text in ("Katze", " \n", None)]
+    data_set_writer(tmp_path, "google/xtreme", {"tatoeba.deu": {"validation": Dataset.from_list(rows)}})
+    found = load_rows(get_task("tatoeba"), "test", ["de"], root=tmp_path)
+    assert (found.table["text"][:], found.skipped) == (["Katze"], {"empty sentence": 2})
 
 
 @pytest.mark.parametrize("name", ["squad", "xquad", "tydiqa"])

@@ -49,6 +49,24 @@ def seqeval_scores(gold: list[list[str]], predicted: list[list[str]]) -> dict[st
 
 INPUTS: dict[str, tuple[list[Any], list[Any]]] = {
     "accuracy": ([0, 1, 2, 1], [0, 2, 2, 0]),
+    "accuracy_f1": ([0, 1, 1, 1], [0, 1, 0, 1]),
+    "squad_v2": (
+        [{"id": "b", "prediction_text": "the cat"}, {"id": "a", "prediction_text": "dog"}],
+        [
+            {"id": "a", "answers": {"text": [], "answer_start": []}},
+            {"id": "b", "answers": {"text": ["cat food", "dog"], "answer_start": [3, 9]}},
+        ],
+    ),
+    "mlqa": (
+        [{"id": "b", "prediction_text": "die Katze"}, {"id": "a", "prediction_text": "猫 today"}],
+        [
+            {"id": "a", "language": "zh", "answers": {"text": ["猫猫today"], "answer_start": [1]}},
+            {"id": "b", "language": "de", "answers": {"text": ["eine Katze", "Hund"], "answer_start": [3, 9]}},
+        ],
+    ),
+    "token_accuracy": ([["N", "N/N", "S"], ["."]], [["N", "N", "S"], ["."]]),
+    "retrieval_accuracy": (["de-0", "de-0", "de-2"], ["de-0", "de-1", "de-2"]),
+    "bucc_f1": (["de-0", "", "de-1"], ["de-0", "de-1", "de-2"]),
     "squad": (
         [{"id": "b", "prediction_text": "the cat"}, {"id": "a", "prediction_text": ""}],
         [

@@ -12,9 +12,15 @@ if TYPE_CHECKING:
 
 METRICS: dict[str, str] = {
     "accuracy": "adapterstilts.evaluation.metrics.accuracy:Accuracy",
+    "accuracy_f1": "adapterstilts.evaluation.metrics.accuracy:AccuracyAndF1",
     "squad": "adapterstilts.evaluation.metrics.squad:SquadMetric",
+    "squad_v2": "adapterstilts.evaluation.metrics.squad:SquadV2Metric",
+    "mlqa": "adapterstilts.evaluation.metrics.mlqa:MlqaMetric",
     "entity_f1": "adapterstilts.evaluation.metrics.tagging:EntityF1",
     "pos_f1": "adapterstilts.evaluation.metrics.tagging:PosF1",
+    "token_accuracy": "adapterstilts.evaluation.metrics.tagging:TokenAccuracy",
+    "retrieval_accuracy": "adapterstilts.evaluation.metrics.retrieval:RetrievalAccuracy",
+    "bucc_f1": "adapterstilts.evaluation.metrics.retrieval:BuccF1",
 }
 """Name of a metric -> ``module:class``."""
 

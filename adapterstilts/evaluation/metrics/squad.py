@@ -41,10 +41,11 @@ def f1(prediction: str, golds: Sequence[str]) -> float:
     if not golds:
         return exact_match(prediction, golds)
     words = normalize_answer(prediction).split()
-    return max(_word_f1(words, normalize_answer(gold).split()) for gold in golds)
+    return max(word_f1(words, normalize_answer(gold).split()) for gold in golds)
 
 
-def _word_f1(words: list[str], gold_words: list[str]) -> float:
+def word_f1(words: list[str], gold_words: list[str]) -> float:
+    """Return the F1 (0-1) of two bags of words; 0.0 where they have none in common."""
     common = (Counter(words) & Counter(gold_words)).total()
     if common == 0:
         return 0.0
@@ -59,7 +60,7 @@ class SquadMetric(ExampleMetric):
     TyDiQA-GoldP). A question without any is scored as by the official ``evaluate-v2.0.py``: right exactly when the
     prediction is empty after normalisation. The two scripts differ in one more case, where 1.1 is followed: a gold
     answer that normalises to nothing ("the") still counts here, while 2.0 drops it. MLQA has a script of its own,
-    with articles and punctuation of each language, which this is not. Unlike the scripts, which score a question
+    with articles and punctuation of each language (``MlqaMetric``). Unlike the scripts, which score a question
     without prediction as 0, missing predictions are an error.
 
     A prediction is ``{"id": str, "prediction_text": str}``; a reference is
@@ -68,9 +69,9 @@ class SquadMetric(ExampleMetric):
     Rajpurkar et al. 2016, arXiv 1606.05250; Rajpurkar et al. 2018, arXiv 1806.03822.
     """
 
-    statistic_names = ("examples", "f1", "exact_match")
+    statistic_names: tuple[str, ...] = ("examples", "f1", "exact_match")
     main = "f1"
-    score_names = ("f1", "exact_match")
+    score_names: tuple[str, ...] = ("f1", "exact_match")
     citation = "Rajpurkar et al. 2016, arXiv 1606.05250; Rajpurkar et al. 2018, arXiv 1806.03822"
 
     def statistics(self, predictions: Examples, references: Examples) -> np.ndarray:
@@ -80,12 +81,13 @@ class SquadMetric(ExampleMetric):
             DataFormatError: if the ids of predictions and references are not the same, or an id comes twice.
         """
         texts = _texts_by_id(predictions, references)
-        rows = [
-            (1.0, f1(texts[reference["id"]], golds), exact_match(texts[reference["id"]], golds))
-            for reference in references
-            for golds in [list(reference["answers"]["text"])]
-        ]
+        rows = [self.statistics_of(texts[reference["id"]], reference) for reference in references]
         return np.array(rows, dtype=np.float64).reshape(-1, len(self.statistic_names))
+
+    def statistics_of(self, prediction: str, reference: Any) -> tuple[float, ...]:
+        """Return the statistics of one question."""
+        golds = list(reference["answers"]["text"])
+        return (1.0, f1(prediction, golds), exact_match(prediction, golds))
 
     def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
         """Return F1 and exact match in percent from sums of shape (..., 3)."""
@@ -107,6 +109,41 @@ class SquadMetric(ExampleMetric):
         """Raise DataFormatError, which names the ids, if there are more predictions than references, or fewer."""
         if len(predictions) != len(references):
             _texts_by_id(predictions, references)
+
+
+class SquadV2Metric(SquadMetric):
+    """Mean F1 and exact match over questions with and without an answer, in percent, as ``evaluate-v2.0.py``.
+
+    ``HasAns`` scores are over the questions that have gold answers, ``NoAns`` scores over those that have none; the
+    script leaves them out where there is no such question, here they are 0 then. Gold answers that normalise to
+    nothing do not count, and where none is left the empty answer is right. Predictions are scored as they are: the
+    threshold above which a question gets no answer is the model's business (``adapterstilts.evaluation.unanswerable``).
+
+    Predictions and references as for ``SquadMetric``. Rajpurkar et al. 2018, arXiv 1806.03822.
+    """
+
+    statistic_names = ("examples", "f1", "exact_match", "answerable", "answerable_f1", "answerable_exact")
+    score_names = ("f1", "exact_match", "HasAns_f1", "HasAns_exact", "NoAns_f1", "NoAns_exact")
+    citation = "Rajpurkar et al. 2018, arXiv 1806.03822"
+
+    def statistics_of(self, prediction: str, reference: Any) -> tuple[float, ...]:
+        """Return (1, F1, exact match, has an answer, F1 if so, exact match if so) of one question."""
+        texts = list(reference["answers"]["text"])
+        golds = [text for text in texts if normalize_answer(text)]
+        both = (f1(prediction, golds), exact_match(prediction, golds))
+        return (1.0, *both, 1.0, *both) if texts else (1.0, *both, 0.0, 0.0, 0.0)
+
+    def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """Return ``score_names`` in percent from sums of shape (..., 6)."""
+        examples, f1_total, exact_total, answerable, f1_part, exact_part = np.moveaxis(np.asarray(totals), -1, 0)
+        return {
+            "f1": percent(f1_total, examples),
+            "exact_match": percent(exact_total, examples),
+            "HasAns_f1": percent(f1_part, answerable),
+            "HasAns_exact": percent(exact_part, answerable),
+            "NoAns_f1": percent(f1_total - f1_part, examples - answerable),
+            "NoAns_exact": percent(exact_total - exact_part, examples - answerable),
+        }
 
 
 def _texts_by_id(predictions: Iterable[Any], references: Iterable[Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""F1 over chunks of tags: named entities in BIO, and part-of-speech tags in the way XTREME scores them."""
+"""F1 over chunks of tags (named entities in BIO, parts of speech in the way XTREME scores them), and token accuracy."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _split(tag: str) -> tuple[str, str]:
 
 
 class _ChunkMetric(ExampleMetric):
-    statistic_names = ("examples", "matched", "predicted", "gold", "correct_tokens", "tokens")
+    statistic_names: tuple[str, ...] = ("examples", "matched", "predicted", "gold", "correct_tokens", "tokens")
     main = "f1"
 
     def statistics(self, predictions: Examples, references: Examples) -> np.ndarray:
@@ -96,6 +96,32 @@ class _ChunkMetric(ExampleMetric):
                 raise DataFormatError(
                     f"Sentence {number} (counted from 1) has {len(tags)} predicted tags for {len(gold_tags)} tokens."
                 )
+
+
+class TokenAccuracy(_ChunkMetric):
+    """Percentage of the words whose tag is right, as jiant scores CCG supertagging.
+
+    A prediction and a reference are each the list of the tags of one sentence.
+    """
+
+    statistic_names = ("examples", "correct_tokens", "tokens")
+    main = "token_accuracy"
+    score_names = ("token_accuracy",)
+
+    def statistics(self, predictions: Examples, references: Examples) -> np.ndarray:
+        """Return (1, correct tokens, tokens) of each sentence, shape (examples, 3).
+
+        Raises:
+            DataFormatError: if a sentence has not as many predicted as gold tags.
+        """
+        self.check_pairs(predictions, references)
+        rows = [(1, sum(map(eq, tags, gold)), len(gold)) for tags, gold in zip(predictions, references, strict=True)]
+        return np.array(rows, dtype=np.float64).reshape(-1, len(self.statistic_names))
+
+    def scores(self, totals: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the accuracy in percent from sums of shape (..., 3)."""
+        _, correct_tokens, tokens = np.moveaxis(np.asarray(totals), -1, 0)
+        return {"token_accuracy": percent(correct_tokens, tokens)}
 
 
 class EntityF1(_ChunkMetric):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from adapterstilts.errors import unknown
-from adapterstilts.tasks.catalogue import intermediate, xtreme
+from adapterstilts.tasks.catalogue import intermediate, retrieval, xtreme, xtreme_r
 from adapterstilts.tasks.spec import Kind, TaskSpec
 
-TASKS: dict[str, TaskSpec] = {task.name: task for task in (*intermediate.TASKS, *xtreme.TASKS)}
+TASKS: dict[str, TaskSpec] = {
+    task.name: task for task in (*intermediate.TASKS, *xtreme.TASKS, *xtreme_r.TASKS, *retrieval.TASKS)
+}
 
 
 def get_task(

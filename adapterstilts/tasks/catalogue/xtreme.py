@@ -1,7 +1,8 @@
 """Target tasks of XTREME (Hu et al. 2020, https://arxiv.org/abs/2003.11080), as google/xtreme stores them.
 
 TyDiQA has one file for training and one for evaluation; so that no checkpoint is chosen on the rows that are scored,
-a fixed tenth of its English training rows is kept for validation.
+a fixed tenth of its English training rows is kept for validation. PAWS-X trains on its English rows; those of other
+languages are machine translations. MLQA trains on SQuAD, and its own English validation rows choose the checkpoint.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from adapterstilts.tasks.catalogue.intermediate import (
     SQUAD_TRAIN,
     SQUAD_VALIDATION,
 )
-from adapterstilts.tasks.languages import LANGUAGES
+from adapterstilts.tasks.languages import LANGUAGES, XTREME_LANGUAGES
 from adapterstilts.tasks.spec import Source, Split, TaskSpec
 
 XTREME_REVISION = "ec5f1f46e9af79639a90684a7a70a956c4998f04"
@@ -31,7 +32,7 @@ _TYDIQA_NAMES = {
     "te": "telugu",
 }
 _NO_UDPOS = {"bn", "jv", "ka", "ml", "ms", "my", "sw"}
-_UDPOS_NAMES = {code: language.name for code, language in LANGUAGES.items() if code not in _NO_UDPOS}
+_UDPOS_NAMES = {code: LANGUAGES[code].name for code in XTREME_LANGUAGES if code not in _NO_UDPOS}
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
@@ -44,6 +45,12 @@ def _xnli(split: str) -> Source:
         XTREME_REVISION,
         language_from="column",
         label_aliases={"contradictory": "contradiction"},
+    )
+
+
+def _mlqa(split: str) -> Source:
+    return Source(
+        "google/xtreme", "MLQA.{language}.{language}", split, SPAN_COLUMNS, XTREME_REVISION, language_from="config"
     )
 
 
@@ -77,6 +84,30 @@ TASKS = (
         "Sentence Representations. https://aclanthology.org/D18-1269",
     ),
     TaskSpec(
+        name="pawsx",
+        kind="target",
+        format="classification",
+        title="Cross-lingual Paraphrase Adversaries from Word Scrambling",
+        sources={
+            split: Source(
+                "google/xtreme",
+                "PAWS-X.{language}",
+                split,
+                {"text": "sentence1", "text_pair": "sentence2", "label": "label"},
+                XTREME_REVISION,
+                language_from="config",
+            )
+            for split in _SPLITS
+        },
+        parallel=True,
+        languages=("de", "en", "es", "fr", "ja", "ko", "zh"),
+        labels=("0", "1"),
+        metric="accuracy",
+        license="free for any purpose, with acknowledgement of Google LLC",
+        citation="Yang, Zhang, Tar, Baldridge 2019. PAWS-X: A Cross-lingual Adversarial Dataset for Paraphrase "
+        "Identification. https://aclanthology.org/D19-1382",
+    ),
+    TaskSpec(
         name="panx",
         kind="target",
         format="tagging",
@@ -92,7 +123,7 @@ TASKS = (
             )
             for split in _SPLITS
         },
-        languages=tuple(LANGUAGES),
+        languages=XTREME_LANGUAGES,
         labels=("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"),
         metric="entity_f1",
         license="none stated",
@@ -146,6 +177,19 @@ TASKS = (
         license="CC BY-SA 4.0",
         citation="Artetxe, Ruder, Yogatama 2020. On the Cross-lingual Transferability of Monolingual Representations. "
         "https://aclanthology.org/2020.acl-main.421",
+    ),
+    TaskSpec(
+        name="mlqa",
+        kind="target",
+        format="span",
+        title="Multilingual Question Answering, question and context in one language",
+        sources={"train": SQUAD_TRAIN, "validation": _mlqa("validation"), "test": _mlqa("test")},
+        trains_on="squad",
+        languages=("ar", "de", "en", "es", "hi", "vi", "zh"),
+        metric="mlqa",
+        license="CC BY-SA 3.0",
+        citation="Lewis, Oguz, Rinott, Riedel, Schwenk 2020. MLQA: Evaluating Cross-lingual Extractive Question "
+        "Answering. https://aclanthology.org/2020.acl-main.653",
     ),
     TaskSpec(
         name="tydiqa",

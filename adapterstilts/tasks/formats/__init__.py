@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adapterstilts.tasks.formats.base import Answer, Encoded, EncodingSettings, Format, HeadSpec
 from adapterstilts.tasks.formats.choice import Classification, MultipleChoice
+from adapterstilts.tasks.formats.retrieval import Retrieval
 from adapterstilts.tasks.formats.span import Span
 from adapterstilts.tasks.formats.tagging import Tagging
 from adapterstilts.tasks.spec import FormatName
@@ -13,6 +14,7 @@ FORMATS: dict[FormatName, Format] = {
     "multiple_choice": MultipleChoice(),
     "span": Span(),
     "tagging": Tagging(),
+    "retrieval": Retrieval(),
 }
 
 __all__ = ["FORMATS", "Answer", "Encoded", "EncodingSettings", "Format", "HeadSpec"]

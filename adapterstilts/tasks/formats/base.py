@@ -88,6 +88,10 @@ class Answer:
     """A label name, the number of a choice, a text, or a list of tags."""
     score: float | None = None
     """Probability the model gives it, among the alternatives it weighed."""
+    alternative: str | None = None
+    """The best answer with a text, for a question that may have none; then also ``no_answer``."""
+    no_answer: float | None = None
+    """Score of no answer minus that of the alternative: where it is above a threshold, the answer is empty."""
 
 
 class Format(ABC):

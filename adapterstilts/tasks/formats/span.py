@@ -158,12 +158,17 @@ class Span(Format):
             scores.append(null if np.isfinite(null) else 0.0)
         order = int(np.argmax(scores))
         weights = np.exp(np.asarray(scores) - scores[order])
-        return Answer(texts[order], float(weights[order] / weights.sum()))
+        probability = float(weights[order] / weights.sum())
+        if not unanswerable or not ranked:
+            return Answer(texts[order], probability)
+        return Answer(texts[order], probability, texts[0], scores[-1] - scores[0])
 
     def metric_inputs(self, task: TaskSpec, rows: Dataset, answers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         ids = rows["id"][:]
         predictions = [{"id": row_id, "prediction_text": text} for row_id, text in zip(ids, answers, strict=True)]
         references = [{"id": row_id, "answers": gold} for row_id, gold in zip(ids, rows["answers"][:], strict=True)]
+        if task.metric == "mlqa":  # its rules differ by language
+            references = [one | {"language": code} for one, code in zip(references, rows["language"][:], strict=True)]
         return predictions, references
 
 

@@ -1,0 +1,123 @@
+"""``compose EXPR --target tatoeba``: nothing is trained for the target, an encoder's sentence vectors are compared.
+
+The composition's intermediate adapter is active in the frozen backbone; the baseline is the bare backbone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from adapterstilts.errors import ExpressionError, SettingsError
+from adapterstilts.evaluation.sentence_search import run_search, search_for
+from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest
+from adapterstilts.models.backbone import input_limit
+from adapterstilts.models.expression import Expression, Fusion, Nothing
+from adapterstilts.progress import Reporter
+from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.studies.comparison import compare
+from adapterstilts.studies.transfer import Transfer, evaluation_json
+from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.training.stages import TrainingStage
+
+#: Settings that matter where nothing is trained for the target: the adapter's shape, and how sentences are read.
+USED = ("adapter", "reduction_factor", "batch_size", "max_length", "precision", "sample_seed")
+
+
+Intermediates = Callable[[int], tuple[tuple[Artifact, ...], list[dict[str, Any]]]]
+
+
+def check_retrieval(
+    expression: Expression, task: TaskSpec, layer: str | None, given: Mapping[str, Any], seeds: Sequence[int]
+) -> int | None:
+    """Refuse what has no meaning without a target stage; return the layer, None for ``auto``.
+
+    Raises:
+        ExpressionError: a fusion was asked for, which would have to be trained.
+        SettingsError: settings of a training, several seeds, or no layer were given.
+    """
+    if isinstance(expression, Fusion):
+        raise ExpressionError(
+            f"'{expression}' is a fusion, which is trained with the target adapter; '{task.name}' trains nothing. Name "
+            f"one adapter: {' or '.join(repr(name) for name in expression.names)}."
+        )
+    if idle := [name for name, value in given.items() if value is not None and name not in USED]:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+        raise SettingsError(f"'{task.name}' trains nothing, so that {flags} would have no effect; leave it out.")
+    if len(seeds) > 1:
+        raise SettingsError(
+            f"'{task.name}' trains nothing, so that --seeds would have no effect. Train intermediate adapters with "
+            "several seeds and name each with --use ID."
+        )
+    if layer in (None, "auto"):
+        return None
+    if layer is None or not layer.isdecimal():
+        raise SettingsError(f"--layer '{layer}' is neither auto nor the number of a layer, 0 for the embeddings.")
+    return int(layer)
+
+
+def compose_retrieval(
+    expression: Expression,
+    plain: TrainingStage,
+    request: EvaluationRequest,
+    layer: str | None,
+    given: Mapping[str, Any],
+    seeds: tuple[int, ...],
+    store: Store,
+    intermediates: Intermediates,
+    backbone: str,
+    reporter: Reporter,
+) -> Transfer:
+    """Compare the sentence vectors of a backbone with an intermediate adapter with those of the bare backbone.
+
+    Args:
+        expression: ``squad`` or ``none``.
+        plain: the target's stage, which is never run: it tells task, settings and backbone.
+        request: rows.
+        layer: number of the layer whose vectors are compared, or ``auto`` (None).
+        given: the settings that the user gave.
+        seeds: as the user gave them.
+        store: where answers are kept.
+        intermediates: given the longest input of the backbone, returns the adapters of the expression, trained where
+            the store has none, and their stages.
+        backbone: what the user named.
+        reporter: told of the progress.
+
+    Raises:
+        AdapterStiltsError: says what is wrong and what to do.
+    """
+    task, identity = plain.task, plain.backbone
+    number = check_retrieval(expression, task, layer, given, seeds)
+    limit = input_limit(backbone, identity.hub_revision)
+    plain.check_length(limit)
+    rows = request.rows(task)
+    search = search_for(request, rows, plain.settings.encoding, number)
+
+    def searched(artifact: Artifact | None) -> Evaluation:
+        return run_search(artifact, search, store, identity=identity, backbone=backbone, reporter=reporter)
+
+    # The baseline comes first: what is wrong with the layer shows before an adapter is trained.
+    bare = searched(None)
+    stages: list[dict[str, Any]] = []
+    artifacts: tuple[Artifact, ...] = (bare.artifact,)
+    evaluations, baselines = [bare], []
+    if not isinstance(expression, Nothing):
+        artifacts, stages = intermediates(limit)
+        evaluations, baselines = [searched(artifacts[0])], [bare]
+    return Transfer(
+        target=task,
+        composition=str(expression),
+        backbone=identity.id,
+        split=rows.split,
+        seeds=seeds,
+        comparison=compare(evaluations, baselines),
+        artifacts=artifacts,
+        baselines=(),
+        evaluations=tuple(evaluation.artifact for evaluation in evaluations),
+        stages=(*stages, *(evaluation_json(evaluation) for evaluation in (*evaluations, *baselines))),
+        skipped=rows.skipped,
+        layers={
+            "composition": evaluations[0].artifact.manifest["layers"],
+            "baseline": baselines[0].artifact.manifest["layers"] if baselines else None,
+        },
+    )

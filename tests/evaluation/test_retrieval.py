@@ -1,0 +1,106 @@
+"""Exact search, margins and thresholds against slow obvious definitions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapterstilts.evaluation.retrieval import mined_pairs, nearest, nearest_pairs, pair_threshold, unit
+
+
+def vectors(seed: int, count: int, width: int = 5) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, width, generator=generator) + 0.7
+
+
+def cosine(one: torch.Tensor, other: torch.Tensor) -> float:
+    lengths = math.sqrt(sum(value**2 for value in one.tolist())) * math.sqrt(sum(value**2 for value in other.tolist()))
+    return sum(a * b for a, b in zip(one.tolist(), other.tolist(), strict=True)) / lengths
+
+
+sizes = st.integers(1, 9)
+
+
+@given(st.integers(0, 999), st.integers(0, 9), sizes, st.integers(1, 5), st.integers(1, 40))
+def test_the_search_is_exact_whatever_the_blocks(seed: int, n: int, m: int, k: int, block: int) -> None:
+    queries, candidates = vectors(seed, n), vectors(seed + 1, m)
+    values, positions = nearest(queries, candidates, k, block_values=block)
+    assert values.shape == positions.shape == (n, min(k, m))
+    for query, found, at in zip(queries, values.tolist(), positions.tolist(), strict=True):
+        products = [float(query @ candidate) for candidate in candidates]
+        order = sorted(range(m), key=lambda number: -products[number])[:k]
+        assert at == order
+        assert found == pytest.approx([products[number] for number in order], abs=1e-5)
+
+
+@pytest.mark.parametrize("block", [1, 2, 100])
+def test_of_equal_candidates_the_first_is_taken(block: int) -> None:
+    candidates = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    assert nearest(torch.tensor([[1.0, 0.0]]), candidates, 1, block_values=block)[1].tolist() == [[1]]
+
+
+@given(st.integers(0, 999), st.integers(0, 9), sizes)
+def test_the_nearest_by_cosine(seed: int, n: int, m: int) -> None:
+    sources, targets = vectors(seed, n), vectors(seed + 1, m) * 3
+    pairs = nearest_pairs(sources, targets, block_values=7)
+    assert [pair.source for pair in pairs] == list(range(n))
+    for pair in pairs:
+        cosines = [cosine(sources[pair.source], target) for target in targets]
+        assert pair.target == max(range(m), key=cosines.__getitem__)
+        assert pair.score == pytest.approx(max(cosines), abs=1e-5)
+
+
+def test_a_vector_of_zeros_is_no_fault() -> None:
+    assert unit(torch.tensor([[0.0, 0.0], [0.0, 2.0]])).tolist() == [[0.0, 0.0], [0.0, 1.0]]
+
+
+def slow_mining(sources: torch.Tensor, targets: torch.Tensor, k: int) -> list[tuple[float, int, int]]:
+    """XTREME's ``mine_bitext`` with ratio margin and ``retrieval="max"``, pair by pair."""
+    cosines = [[cosine(source, target) for target in targets] for source in sources]
+    n, m = len(sources), len(targets)
+    near_targets = [sorted(range(m), key=lambda y: -cosines[x][y])[:k] for x in range(n)]
+    near_sources = [sorted(range(n), key=lambda x: -cosines[x][y])[:k] for y in range(m)]
+    of_source = [sum(cosines[x][y] for y in near_targets[x]) / len(near_targets[x]) for x in range(n)]
+    of_target = [sum(cosines[x][y] for x in near_sources[y]) / len(near_sources[y]) for y in range(m)]
+
+    def margin(x: int, y: int) -> float:
+        return cosines[x][y] / ((of_source[x] + of_target[y]) / 2)
+
+    proposals = [max((margin(x, y), x, y) for y in near_targets[x]) for x in range(n)]
+    proposals += [max((margin(x, y), x, y) for x in near_sources[y]) for y in range(m)]
+    taken: list[tuple[float, int, int]] = []
+    for score, x, y in sorted(proposals, key=lambda found: -found[0]):
+        if x not in {pair[1] for pair in taken} and y not in {pair[2] for pair in taken}:
+            taken.append((score, x, y))
+    return taken
+
+
+@given(st.integers(0, 999), sizes, sizes, st.integers(1, 4))
+def test_mining_is_that_of_xtreme(seed: int, n: int, m: int, k: int) -> None:
+    sources, targets = vectors(seed, n).abs(), vectors(seed + 1, m).abs()
+    slow = slow_mining(sources, targets, k)
+    found = mined_pairs(sources, targets, k=k, block_values=5)
+    assert [(pair.source, pair.target) for pair in found] == [(x, y) for _, x, y in slow]
+    assert [pair.score for pair in found] == pytest.approx([score for score, _, _ in slow], abs=1e-4)
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=10), st.integers(1, 10))
+def test_no_other_threshold_gives_a_better_f1(pairs: list[tuple[int, bool]], gold: int) -> None:
+    scores, right = [float(score) for score, _ in pairs], [is_right for _, is_right in pairs]
+    gold = max(gold, sum(right))
+
+    def f1(threshold: float) -> float:
+        taken = [is_right for score, is_right in zip(scores, right, strict=True) if score >= threshold]
+        return 2 * sum(taken) / (len(taken) + gold)
+
+    assert f1(pair_threshold(scores, right, gold)) == max(map(f1, [*scores, 99.0]))
+
+
+def test_the_threshold_lies_half_way_to_the_next_pair() -> None:
+    assert pair_threshold([3.0, 1.0, 2.0], [True, False, True], 2) == 1.5
+    assert pair_threshold([3.0, 2.0], [True, True], 2) == 2.0
+    assert pair_threshold([3.0, 2.0], [False, False], 2) == 0.0
