@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from adapterstilts.errors import DataUnavailableError, unknown
 from adapterstilts.lab.corpus import text
 from adapterstilts.lab.grammar import Sentence, sentence
-from adapterstilts.lab.languages import SOURCE, Language, get_language
+from adapterstilts.lab.languages import LANGUAGES, SOURCE, Language, get_language
 from adapterstilts.lab.meaning import Clause, Meaning, Place
 from adapterstilts.lab.supertags import CATEGORIES, supertags
 from adapterstilts.lab.tasks.choosing import causes, knowledge, next_event, reasons
@@ -19,6 +19,7 @@ from adapterstilts.lab.tasks.pairs import duplicate_questions, inference, paraph
 from adapterstilts.lab.tasks.problems import Bitext, Choice, Pair, Problem, Reading, Tagged, in_part
 from adapterstilts.lab.tasks.reading import reading
 from adapterstilts.lab.tasks.sentences import bitext, named, tagged
+from adapterstilts.lab.words import lexicon
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -193,8 +194,8 @@ def _bitext(problem: Problem, language: Language, number: str) -> Row:
     return {
         "source_sentence": sentence(problem.meaning, language).text,
         "target_sentence": sentence(problem.meaning, get_language(SOURCE)).text,
-        "source_lang": language.code,
-        "target_lang": SOURCE,
+        "source_lang": number,
+        "target_lang": f"{SOURCE}-{number.split('-', 1)[1]}",
     }
 
 
@@ -263,6 +264,13 @@ SIZES: dict[str, dict[str, int]] = {
 }
 #: Labels of tasks that the Hub's users bring themselves.
 LABELS: dict[str, tuple[str, ...]] = {"ccg": CATEGORIES}
+#: What texts say for a value of a column: XCOPA keeps the words of its source language in all languages.
+WORDING: dict[str, dict[str, str]] = {
+    "xcopa": {
+        relation: lexicon(LANGUAGES[SOURCE]).roots[word]
+        for relation, word in (("cause", "because"), ("effect", "so"))
+    }
+}
 
 
 def source_of(task: str, split: str) -> tuple[str, str]:

@@ -96,20 +96,21 @@ def _lab() -> Suite:
     from adapterstilts.lab import languages as lab
     from adapterstilts.lab.rows import SIZES
 
-    source = lab.LANGUAGES[lab.SOURCE]
+    known = lab.all_languages()
+    source = known[lab.SOURCE]
     return Suite(
         name=LAB,
         title="small generated languages, and a small encoder for them; needs neither network nor data",
         backbone="pico",
         source_language=lab.SOURCE,
-        tasks={name: lab_task(spec, tuple(lab.LANGUAGES), lab.SOURCE) for name, spec in TASKS.items() if name in SIZES},
+        tasks={name: lab_task(spec, tuple(known), lab.SOURCE) for name, spec in TASKS.items() if name in SIZES},
         languages={
             code: Language(code, language.name, language.family, language.script)
-            for code, language in lab.LANGUAGES.items()
+            for code, language in known.items()
         },
         typology={
             code: Typology(lab.distance(source, language), tuple(lab.differences(source, language)), language.seen)
-            for code, language in lab.LANGUAGES.items()
+            for code, language in known.items()
         },
     )
 
@@ -117,8 +118,13 @@ def _lab() -> Suite:
 def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -> TaskSpec:
     """Return a task of the catalogue with the lab's rows: columns, labels and metric stay as they are.
 
-    Training and validation rows are in the source language; the test rows of a target task are in all languages.
+    Training and validation rows are in the source language; the test rows of a target task are in all languages, the
+    same problems said in each. Where sentences are to be found again in the source language, it is not among them.
     """
+    from adapterstilts.lab.rows import LABELS, WORDING
+
+    retrieval = spec.format == "retrieval"
+    scored = tuple(code for code in languages if not (retrieval and code == source_language))
 
     def source_of(split: Split, hub: Source) -> Source:
         # A new one: nothing that says where the Hub's rows are may be left over.
@@ -127,8 +133,9 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
             config=f"{spec.name}.{{language}}",
             split=split,
             columns=hub.columns,
-            language_from="config" if split == "test" else "fixed",
+            language_from="config" if split == "test" or retrieval else "fixed",
             label_aliases=hub.label_aliases,
+            wording=WORDING.get(spec.name, {}),
         )
 
     return replace(
@@ -136,7 +143,9 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
         suite=LAB,
         source_language=source_language,
         sources={split: source_of(split, hub) for split, hub in spec.sources.items()},
-        languages=languages if "test" in spec.sources else (source_language,),
+        languages=scored if "test" in spec.sources else (source_language,),
+        labels=LABELS.get(spec.name, spec.labels),
+        labels_file="",
         trains_on=None,
         license="Apache-2.0, generated rows",
         citation=f"In the form of: {spec.citation}",
