@@ -117,7 +117,8 @@ def _lab() -> Suite:
 def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -> TaskSpec:
     """Return a task of the catalogue with the lab's rows: columns, labels and metric stay as they are.
 
-    Training and validation rows are in the source language; the test rows of a target task are in all languages.
+    Training and validation rows are in the source language. The test rows of a target task are in all languages: the
+    same problems, said in each.
     """
 
     def source_of(split: Split, hub: Source) -> Source:
@@ -137,7 +138,7 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
         source_language=source_language,
         sources={split: source_of(split, hub) for split, hub in spec.sources.items()},
         languages=languages if "test" in spec.sources else (source_language,),
-        trains_on=None,
+        parallel="test" in spec.sources,
         license="Apache-2.0, generated rows",
         citation=f"In the form of: {spec.citation}",
     )
