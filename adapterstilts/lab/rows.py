@@ -325,12 +325,12 @@ def load(task: str, language: str, split: str) -> Dataset:
     Raises:
         UnknownNameError, DataUnavailableError: as for ``rows``.
     """
-    from datasets import ClassLabel, Dataset, List
+    from datasets import ClassLabel, Dataset, Features, List
 
     found = TASKS[source_of(task, split)[0]]
-    table = Dataset.from_list(rows(task, language, split))
-    features = table.features.copy()
+    said = rows(task, language, split)
+    features = Features(Dataset.from_list(said[:1]).features)
     for column, names in found.labels.items():
         label = ClassLabel(names=list(names))
         features[column] = label if column == "label" else List(label)
-    return table.cast(features)
+    return Dataset.from_list(said, features=features)

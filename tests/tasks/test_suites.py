@@ -45,9 +45,10 @@ def test_a_wrong_suite(name: str, says: str) -> None:
 @every_task
 def test_a_task_of_the_lab_is_one_of_the_catalogue_with_other_rows(task: TaskSpec) -> None:
     made = lab_task(task, ("qaa", "qab"), "qaa")
-    same = ("name", "kind", "format", "title", "labels", "choices", "metric", "unanswerable", "parallel")
+    same = ("name", "kind", "format", "title", "labels", "choices", "metric", "unanswerable", "trains_on")
     assert all(getattr(made, name) == getattr(task, name) for name in same)
     assert (made.suite, made.source_language, made.suite_option) == ("lab", "qaa", " --suite lab")
+    assert made.parallel is (task.kind == "target")
     assert made.languages == (("qaa", "qab") if task.kind == "target" else ("qaa",))
     assert made.sources.keys() == task.sources.keys()
     for split, source in made.sources.items():
