@@ -267,8 +267,7 @@ LABELS: dict[str, tuple[str, ...]] = {"ccg": CATEGORIES}
 #: What texts say for a value of a column: XCOPA keeps the words of its source language in all languages.
 WORDING: dict[str, dict[str, str]] = {
     "xcopa": {
-        relation: lexicon(LANGUAGES[SOURCE]).roots[word]
-        for relation, word in (("cause", "because"), ("effect", "so"))
+        relation: lexicon(LANGUAGES[SOURCE]).roots[word] for relation, word in (("cause", "because"), ("effect", "so"))
     }
 }
 
