@@ -29,7 +29,7 @@ from adapterstilts.lab.parser import parse
 from adapterstilts.lab.pretrain import PretrainingSettings
 from adapterstilts.lab.questions import ask, askable
 from adapterstilts.lab.rows import rows
-from adapterstilts.lab.world import Teller
+from adapterstilts.lab.teller import Teller
 
 from .console import notes, print_json, print_table, result_console, session
 from .options import Json, with_settings

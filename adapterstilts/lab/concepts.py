@@ -70,8 +70,9 @@ ADJECTIVES = (*OPPOSITE, *COLOURS, *NEEDS, "large", "little", "glad")
 INTRANSITIVE = ("sleep", "laugh", "cry", "sing", "work")
 MOTION = ("go", "run")
 TRANSITIVE = (
-    "see", "help", "follow", "call", "take", "buy", "lose", "find", "wash", "break", "repair", "close", "unlock", "eat",
-    "swallow", "cook", "cut", "read", "write", "hide", "chase", "thank", "feed", "have", "want", "grab", "watch", "mend",
+    "see", "help", "follow", "call", "take", "buy", "lose", "find", "wash", "break", "repair", "close", "unlock",
+    "eat", "swallow", "cook", "cut", "read", "write", "hide", "chase", "thank", "feed", "have", "want", "grab",
+    "watch", "mend",
 )  # fmt: skip
 DITRANSITIVE = ("give", "send", "show", "sell", "hand")
 PLACING = ("put", "leave")

@@ -9,7 +9,7 @@ from adapterstilts.lab.grammar import sentence
 from adapterstilts.lab.languages import Language
 from adapterstilts.lab.meaning import Clause, Meaning, but
 from adapterstilts.lab.questions import ask, ask_fact, askable, facts
-from adapterstilts.lab.world import Teller
+from adapterstilts.lab.teller import Teller
 
 Document = tuple[Meaning, ...]
 

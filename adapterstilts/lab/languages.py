@@ -131,7 +131,7 @@ def distance(a: Language, b: Language) -> float:
 
 
 def _pair(code: str, number: int, **changed: str) -> Language:
-    name, value = next(iter(changed.items()))
+    (value,) = changed.values()
     return Language(code, f"{value} {number}".replace(" ", "-"), group="pair", **changed)  # type: ignore[arg-type]
 
 
@@ -162,15 +162,17 @@ _SHIPPED = (
         "qmb", "near-cyrillic", group="near", articles="none", cases="2", script="Cyrillic", phonotactics="closed"
     ),
     Language(
-        "qmc", "near-unseen", group="near", adjective="noun-adjective", agreement="subject", shared_words=0.6, seen=False
+        "qmc", "near-unseen", group="near", adjective="noun-adjective", agreement="subject", shared_words=0.6,
+        seen=False,
     ),
     Language(
         "qna", "middle-greek", group="middle", word_order="VSO", genitive="noun-genitive", adjective="noun-adjective",
         articles="definite", cases="2", agreement="subject", script="Greek",
     ),
     Language(
-        "qnb", "middle-armenian", group="middle", word_order="SOV", adposition="postpositions", articles="definite affix",
-        genitive="genitive-noun", question="in place", script="Armenian", phonotactics="closed",
+        "qnb", "middle-armenian", group="middle", word_order="SOV", adposition="postpositions",
+        articles="definite affix", genitive="genitive-noun", question="in place", script="Armenian",
+        phonotactics="closed",
     ),
     Language(
         "qoa", "far-georgian", group="far", word_order="SOV", adposition="postpositions", genitive="genitive-noun",

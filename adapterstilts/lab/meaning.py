@@ -1,4 +1,4 @@
-"""Meanings: what a sentence says, without words. Languages make the sentences (``grammar``), a parser reads them back."""
+"""Meanings: what a sentence says, without words. Languages make the sentences (``grammar``), ``parser`` reads them."""
 
 from __future__ import annotations
 

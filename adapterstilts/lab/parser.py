@@ -8,13 +8,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import product
+from typing import TypeVar
 
 from adapterstilts.lab.concepts import (
     ADJECTIVES,
     ADPOSITIONS,
     DITRANSITIVE,
-    FUNCTION_WORDS,
     INTRANSITIVE,
     MOTION,
     NOUNS,
@@ -24,13 +23,13 @@ from adapterstilts.lab.concepts import (
     TIMES,
     VERBS,
 )
-from adapterstilts.lab.grammar import PUNCTUATION, QUESTION_WORDS
+from adapterstilts.lab.forms import forms_of, segmentations
+from adapterstilts.lab.grammar import QUESTION_WORDS
 from adapterstilts.lab.languages import Language
-from adapterstilts.lab.meaning import Both, Clause, Compound, Meaning, Noun, Phrase, Place, but, name
-from adapterstilts.lab.words import NAMES, SURNAMES, lexicon, name_root, write
+from adapterstilts.lab.meaning import Both, Clause, Compound, Meaning, Noun, Phrase, Place, but
+from adapterstilts.lab.words import NAMES, SURNAMES
 
-Word = tuple[str, frozenset[str]]
-"""A concept and what its affixes say."""
+T = TypeVar("T")
 
 
 def parse(text: str, language: Language) -> list[Meaning]:
@@ -41,105 +40,16 @@ def parse(text: str, language: Language) -> list[Meaning]:
         language: its language.
     """
     readings: list[Meaning] = []
-    for forms in _segment(text, language):
+    for forms in segmentations(text, language):
         for reading in _Reader(forms, language).sentence():
             if reading not in readings:
                 readings.append(reading)
     return readings
 
 
-def expressed(meaning: Meaning, language: Language) -> Meaning:
-    """Return what is left of a meaning when a language says it: number or definiteness may have no form in it."""
-    if isinstance(meaning, Compound):
-        first, second = (_clause_expressed(clause, language) for clause in (meaning.first, meaning.second))
-        return Compound(meaning.conjunction, first, second)
-    return _clause_expressed(meaning, language)
-
-
-def _clause_expressed(clause: Clause, language: Language) -> Clause:
-    def said(phrase: Phrase | None) -> Phrase | None:
-        if isinstance(phrase, Both):
-            return Both(noun(phrase.first), noun(phrase.second))
-        return noun(phrase) if phrase else None
-
-    def noun(noun_: Noun) -> Noun:
-        if noun_.named:
-            return noun_
-        return replace(
-            noun_,
-            definite=noun_.definite or language.articles == "none",
-            plural=bool(noun_.count) or (noun_.plural and language.plural != "none"),
-            owner=noun(noun_.owner) if noun_.owner else None,
-            relative=_clause_expressed(noun_.relative, language) if noun_.relative else None,
-        )
-
-    asked = (
-        Noun(clause.object.head, plural=True) if clause.asked == "number" and isinstance(clause.object, Noun) else None
-    )
-    return replace(
-        clause,
-        subject=said(clause.subject),
-        object=asked or said(clause.object),
-        recipient=said(clause.recipient),
-        place=replace(clause.place, noun=noun(clause.place.noun)) if clause.place else None,
-    )
-
-
-@functools.lru_cache(maxsize=64)
-def _forms(language: Language) -> dict[str, list[Word]]:
-    words = lexicon(language)
-    table: dict[str, list[Word]] = {}
-
-    def add(root: str, concept: str, *affixes: str) -> None:
-        said = [affix for affix in affixes if affix]
-        for affix in said:
-            part = words.affixes[affix]
-            root = root + part if language.affixes == "suffixing" else part + root
-        table.setdefault(write(root, language.script), []).append((concept, frozenset(said)))
-
-    cases = {"none": ("",), "2": ("", "ACC"), "4": ("", "ACC", "GEN", "DAT")}[language.cases]
-    plurals = ("", "PL") if language.plural == "affix" else ("",)
-    definite = ("", "DEF") if language.articles == "definite affix" else ("",)
-    negation = ("", "NEG") if language.negation == "affix" else ("",)
-    persons = ("", "3SG", "3PL") if language.agreement == "subject" else ("",)
-    for concept in NOUNS:
-        for affixes in product(plurals, definite, cases):
-            add(words.roots[concept], concept, *affixes)
-    for verb in (*VERBS, "be"):
-        for affixes in product(negation, persons):
-            add(words.roots[verb], verb, *affixes)
-    for concept in (*ADJECTIVES, *ADPOSITIONS, *TIMES, *NUMERALS, *FUNCTION_WORDS):
-        if concept != "be":
-            add(words.roots[concept], concept)
-    for number, case in product(range(NAMES), cases):
-        add(name_root(number), name(number), case)
-    for mark in PUNCTUATION:
-        table.setdefault(mark, []).append((mark, frozenset()))
-    return table
-
-
-def _segment(text: str, language: Language) -> Iterator[list[str]]:
-    """Yield every way to cut a sentence into words that exist."""
-    table = _forms(language)
-    if language.spaced:
-        forms = text.split(" ")
-        yield [*forms[:-1], forms[-1][:-1], forms[-1][-1]]
-        return
-    longest = max(map(len, table))
-
-    @functools.cache
-    def rest(start: int) -> list[tuple[str, ...]]:
-        if start == len(text):
-            return [()]
-        ends = range(start + 1, min(len(text), start + longest) + 1)
-        return [(text[start:end], *after) for end in ends if text[start:end] in table for after in rest(end)]
-
-    yield from map(list, rest(0))
-
-
 class _Reader:
     def __init__(self, forms: Sequence[str], language: Language) -> None:
-        table = _forms(language)
+        table = forms_of(language)
         self.words = [table.get(form, []) for form in forms]
         self.forms = forms
         self.language = language
@@ -293,8 +203,8 @@ class _Reader:
                 yield concept, at + 1
 
     def with_adposition(
-        self, at: int, adpositions: Sequence[str], inner: Callable[[int], Iterator]
-    ) -> Iterator[tuple[str, object, int]]:
+        self, at: int, adpositions: Sequence[str], inner: Callable[[int], Iterator[tuple[T, int]]]
+    ) -> Iterator[tuple[str, T, int]]:
         if self.language.adposition == "prepositions":
             for adposition, start in self.one_of(adpositions, at):
                 for value, end in inner(start):
@@ -307,7 +217,6 @@ class _Reader:
     def place(self, at: int, plain: bool) -> Iterator[tuple[Place, int]]:
         inner = functools.partial(self.noun, plain=plain)
         for adposition, value, end in self.with_adposition(at, ADPOSITIONS, inner):
-            assert isinstance(value, Noun)
             yield Place(adposition, value), end
 
     def recipient(self, at: int) -> Iterator[tuple[Phrase, int]]:
@@ -315,7 +224,6 @@ class _Reader:
             yield from self.phrase(at, "DAT")
             return
         for _, value, end in self.with_adposition(at, ("to",), self.phrase):
-            assert isinstance(value, (Noun, Both))
             yield value, end
 
     # clauses
@@ -422,8 +330,6 @@ class _Reader:
                     if concept in NOUNS and affixes == plural | case:
                         yield but(clause, asked="number", object=Noun(concept, plural=True)), noun_at + 1
         elif role == "recipient":
-            if "DAT" in self.cases:
-                return
             for _, _, end in self.with_adposition(at, ("to",), lambda start: self.one_of(("whom",), start)):
                 yield but(clause, asked="recipient"), end
         else:

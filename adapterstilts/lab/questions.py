@@ -102,8 +102,8 @@ def facts() -> list[tuple[Clause, Role]]:
         found.append((Clause("be", some(thing), object=some(kind)), "object"))
     for thing, place in FOUND_IN.items():
         found.append((Clause("be", some(thing), place=Place("in", Noun(place))), "place"))
-    for tool, (verb, thing) in USED_FOR.items():
-        what = some(thing) if thing else None
+    for tool, (verb, used_on) in USED_FOR.items():
+        what = some(used_on) if used_on else None
         found.append((Clause(verb, some("person"), what, place=Place("with", some(tool))), "means"))
     for rare, common in SYNONYMS.items():
         if common in HYPERNYM:

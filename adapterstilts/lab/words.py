@@ -27,7 +27,8 @@ _INITIAL_VOWELS = {"a": "आ", "e": "अ", "i": "ई", "o": "ओ", "u": "उ"}
 _DEVANAGARI_VOWELS = {"a": "ा", "e": "", "i": "ी", "o": "ो", "u": "ु"}
 VIRAMA = "्"
 
-#: How many names the world has. The last are second names of persons; people, towns and organisations may bear any other.
+#: How many names the world has. The last are second names of persons; people, towns and organisations may bear any
+#: other.
 NAMES, SURNAMES = 40, 12
 
 

@@ -98,7 +98,7 @@ def _animate(noun: Noun) -> bool:
 
 
 def swapped(clause: Clause) -> Clause:
-    """Return the clause with its subject in the place of the receiver, or else of the object, and the other way round."""
+    """Return the clause with its subject and its receiver, or else its object, in each other's place."""
     role = "recipient" if clause.recipient else "object"
     return but(clause, subject=getattr(clause, role), **{role: clause.subject})
 
@@ -196,7 +196,8 @@ def _by_effect(draw: _Drawer) -> tuple[Clause, tuple[Clause, Clause, Clause], Ca
         neutral = Event("go", draw.other(who.actors, actor), place=event.place, adposition="to").clause()
     elif hypothesis.verb == "have":
         owner = hypothesis.subject
-        assert isinstance(owner, Noun) and thing is not None
+        assert isinstance(owner, Noun)
+        assert thing is not None
         lost = rng.choice(("lose", "eat")) if thing.head == "cake" else "lose"
         contrary = Event(lost, owner, thing).clause()
         if rng.random() < 0.5:

@@ -10,7 +10,7 @@ from adapterstilts.lab.concepts import RARER
 from adapterstilts.lab.meaning import Clause, Noun, Place, but
 from adapterstilts.lab.questions import answering, ask, askable
 from adapterstilts.lab.tasks.problems import Problem, Reading
-from adapterstilts.lab.world import Story, Teller
+from adapterstilts.lab.teller import Story, Teller
 
 
 def reading(

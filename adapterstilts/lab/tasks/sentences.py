@@ -11,8 +11,8 @@ from adapterstilts.lab.corpus import sentence_or_question
 from adapterstilts.lab.grammar import TOWN
 from adapterstilts.lab.meaning import Clause, Compound, Meaning, Noun, Place, but, name
 from adapterstilts.lab.tasks.problems import Bitext, Problem, Tagged
+from adapterstilts.lab.teller import Teller
 from adapterstilts.lab.words import NAMES, SURNAMES
-from adapterstilts.lab.world import Teller
 
 
 def tagged(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Problem, ...]]]:
