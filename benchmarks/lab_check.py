@@ -171,8 +171,10 @@ def report(found: dict[str, Any]) -> str:
         cells.append("" if code == SOURCE else f"{max(by[code] for by in found['retrieval'].values()):.1f}")
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "## Minimal pairs: what one parameter changes", ""]
-    lines += ["Score of the two languages that differ from the source in this parameter alone, minus that of the two that",
-              "differ in their words alone; 95 % bootstrap interval over lexicons and seeds.", ""]  # fmt: skip
+    lines.append(
+        "Score of the two languages that differ from the source in this parameter alone, minus that of the two"
+    )
+    lines += ["that differ in their words alone; 95 % bootstrap interval over lexicons and seeds.", ""]
     names = list(next(iter(found["effects"].values())))
     lines += ["| WALS | parameter | " + " | ".join(found["effects"]) + " |", "|---" * (2 + len(tables)) + "|"]
     for name in names:

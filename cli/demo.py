@@ -68,14 +68,14 @@ def what_one_sees(comparison: Comparison) -> tuple[str, str]:
     rho = rank_correlation(list(apart.values()), [scores[code] for code in apart])
     goes = "" if rho is None else f" (rank correlation of score and distance {rho:+.2f})"
     first = (
-        f"Trained on the source language alone ({scores[source]:.0f}), the composition reaches {mean(near)} in languages "
-        f"near to it in grammar and {mean(far)} in far ones{goes}."
+        f"Trained on the source language alone ({scores[source]:.0f}), the composition reaches {mean(near)} in "
+        f"languages near to it in grammar and {mean(far)} in far ones{goes}."
     )
     cell = comparison.mean
     low, high = cell.interval or (0.0, 0.0)
     sure = "the interval excludes zero" if low > 0 or high < 0 else "the interval includes zero"
     second = (
-        f"In the mean of all languages the intermediate tasks bring {cell.delta or 0.0:+.1f} points over the same target "
-        f"adapter without them ({low:+.1f} … {high:+.1f}: {sure})."
+        f"In the mean of all languages the intermediate tasks bring {cell.delta or 0.0:+.1f} points over the same "
+        f"target adapter without them ({low:+.1f} … {high:+.1f}: {sure})."
     )
     return first, second
