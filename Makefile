@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test real check format bench lab-check constraints wheel try-wheel clean
+.PHONY: help demo install test real check format bench lab-check lab-grid constraints wheel try-wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ bench: $(STAMP)  ## run the benchmarks (one of them needs ADAPTERSTILTS_DATA_ROO
 
 lab-check: $(STAMP)  ## what the lab must show: three seeds of everything, into benchmarks/LAB.md (an hour or so on two cores)
 	$(BIN)/python benchmarks/lab_check.py
+
+lab-grid: $(STAMP)  ## every intermediate task under every target of the lab, into benchmarks/LAB_GRID.md (hours)
+	$(BIN)/python benchmarks/lab_grid.py
 
 wheel: $(STAMP)  ## build the wheel into dist/
 	rm -rf build dist
