@@ -15,7 +15,8 @@ from adapterstilts.lab.languages import LANGUAGES, SOURCE, Language, get_languag
 from adapterstilts.lab.meaning import Clause, Meaning, Place
 from adapterstilts.lab.supertags import CATEGORIES, supertags
 from adapterstilts.lab.tasks.choosing import causes, knowledge, next_event, reasons
-from adapterstilts.lab.tasks.pairs import duplicate_questions, inference, paraphrases
+from adapterstilts.lab.tasks.inference import inference
+from adapterstilts.lab.tasks.pairs import duplicate_questions, paraphrases
 from adapterstilts.lab.tasks.problems import Bitext, Choice, Pair, Problem, Reading, Tagged, in_part
 from adapterstilts.lab.tasks.reading import reading
 from adapterstilts.lab.tasks.sentences import bitext, named, tagged
@@ -290,8 +291,8 @@ def source_of(task: str, split: str) -> tuple[str, str]:
 
 
 @functools.lru_cache(maxsize=32)
-def problems(task: str, part: str) -> tuple[Problem, ...]:
-    """Return the problems of a part of a task: the same in all languages.
+def problems(task: str, part: str, count: int | None = None) -> tuple[Problem, ...]:
+    """Return the problems of a part of a task, the first ``count`` if a number is given: the same in all languages.
 
     Raises:
         UnknownNameError, DataUnavailableError: as for ``source_of``.
@@ -299,7 +300,8 @@ def problems(task: str, part: str) -> tuple[Problem, ...]:
     task, split = source_of(task, part)
     found = TASKS[task]
     rng = random.Random(f"{task} {VERSION}")
-    return tuple(in_part(found.problems(rng), split, found.sizes[split]))  # type: ignore[arg-type]
+    size = found.sizes[split]
+    return tuple(in_part(found.problems(rng), split, size if count is None else min(count, size)))  # type: ignore[arg-type]
 
 
 def rows(task: str, language: str, split: str, count: int | None = None) -> list[Row]:
@@ -314,8 +316,8 @@ def rows(task: str, language: str, split: str, count: int | None = None) -> list
     if name == "ccg" and language != SOURCE:
         raise DataUnavailableError("In the lab, 'ccg' has rows in the source language only.")
     found = TASKS[name]
-    chosen = problems(name, part)[:count]
-    return [found.row(problem, spoken, f"{language}-{name}-{part}-{index}") for index, problem in enumerate(chosen)]
+    chosen = enumerate(problems(name, part, count))
+    return [found.row(problem, spoken, f"{language}-{name}-{part}-{index}") for index, problem in chosen]
 
 
 def load(task: str, language: str, split: str) -> Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Hashable, Iterator
 
 from adapterstilts.lab.concepts import (
@@ -13,68 +14,108 @@ from adapterstilts.lab.concepts import (
     FOUND_IN,
     KINDS,
     OPENABLE,
+    PEOPLE,
     PLACES,
     PORTABLE,
     TIMES,
-    USED_FOR,
     WASHABLE,
 )
 from adapterstilts.lab.meaning import Clause, Compound, Meaning, Noun, Place, but
 from adapterstilts.lab.questions import ask, ask_fact, some
-from adapterstilts.lab.tasks.problems import Choice, Problem
-from adapterstilts.lab.world import Event, cast, effects, reason
+from adapterstilts.lab.tasks.problems import Choice, Problem, part_of
+from adapterstilts.lab.world import Cast, Event, cast, effects, reason
 
 #: What somebody can do only with what he has.
 _DEEDS = ("put", "leave", "lose", "hide", "wash", "break", "sell")
+
+
+class _Even:
+    """Sees to it that no outward mark of a choice tells whether it is right.
+
+    Of each mark it knows how often the right choice had it, and how often it would have had it by chance.
+    """
+
+    def __init__(self) -> None:
+        self.surplus: dict[Hashable, float] = defaultdict(float)
+        self.taken = 0
+
+    def take(self, marks: list[tuple[Hashable, ...]], right: int) -> bool:
+        """Tell whether a problem may be taken, and count it if so. The right choices may have a mark 1 % too often.
+
+        Args:
+            marks: those of each choice.
+            right: number of the right choice.
+        """
+        added = dict.fromkeys((mark for of_choice in marks for mark in of_choice), 0.0)
+        for number, of_choice in enumerate(marks):
+            for mark in of_choice:
+                added[mark] += (number == right) - 1 / len(marks)
+        slack = 4 + 0.01 * self.taken
+        if any(more > 0 and self.surplus[mark] + more > slack for mark, more in added.items()):
+            return False
+        for mark, more in added.items():
+            self.surplus[mark] += more
+        self.taken += 1
+        return True
 
 
 def next_event(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Problem, ...]]]:
     """Yield short texts of things that change hands, and four endings of which one is possible.
 
     The endings are the same deed with the same thing by each of the four people of the text: only who has the thing
-    can do it. All four are named in the text, and whoever is right is named last, second last … equally often.
+    can do it. All four are named in the text, and whoever is right is named first or last, often or seldom, by chance.
     """
-    places = [0, 0, 0, 0]
+    even = _Even()
     while True:
         who = cast(rng, actors=4, things=3)
         people = [actor for actor in who.actors if actor.head not in ANIMALS]
         if len(people) < 4:
             continue
-        holder: dict[Noun, Noun] = {}
-        told: list[Event] = []
-        for thing in rng.sample(who.things, 2):
-            owner = rng.choice(people)
-            told.append(Event(rng.choice(("take", "find", "buy")), owner, thing))
-            holder[thing] = owner
-        for _ in range(rng.choice((1, 2))):
-            thing = rng.choice(list(holder))
-            owner = holder[thing]
-            other = rng.choice([person for person in people if person != owner])
-            told.append(Event(rng.choice(("give", "sell", "send")), owner, thing, receiver=other))
-            holder[thing] = other
-        if rng.random() < 0.7:
-            first, second = rng.sample(people, 2)
-            told.insert(rng.randrange(len(told) + 1), Event(rng.choice(("see", "help", "call")), first, second))
+        told, holder = _changing_hands(rng, who, people)
         named = [noun for event in told for noun in (event.actor, event.thing, event.receiver) if noun in people]
         if set(named) != set(people):
             continue
         thing = rng.choice(list(holder))
-        last = sorted(people, key=lambda person: named[::-1].index(person))  # who is named last comes first
-        place = last.index(holder[thing])
-        if places[place] > min(places):
+        right = people.index(holder[thing])
+        if not even.take([_mentions(named, person) for person in people], right):
             continue
-        places[place] += 1
         verb = rng.choice([deed for deed in _DEEDS if deed != "wash" or thing.head in WASHABLE])
         where = rng.choice(who.places) if verb in ("put", "leave") else None
         receiver = None
         if verb == "sell":
-            receiver = Noun("king") if Noun("king") not in people else Noun("soldier")
-            if receiver in people:
-                continue
+            receiver = next(noun for noun in map(Noun, ("king", "soldier", *PEOPLE)) if noun not in people)
         endings = [Event(verb, person, thing, receiver=receiver, place=where).clause() for person in people]
-        right = people.index(holder[thing])
         context = tuple(event.clause() for event in told)
         yield (context, thing, verb), (_shuffled(rng, context, None, endings, right),)
+
+
+def _changing_hands(rng: random.Random, who: Cast, people: list[Noun]) -> tuple[list[Event], dict[Noun, Noun]]:
+    """Return events in which two things change hands, others between them, and who has the things in the end."""
+    holder: dict[Noun, Noun] = {}
+    told: list[Event] = []
+    for thing in rng.sample(who.things, 2):
+        owner = rng.choice(people)
+        told.append(Event(rng.choice(("take", "find", "buy")), owner, thing))
+        holder[thing] = owner
+    for _ in range(rng.choice((1, 2))):
+        thing = rng.choice(list(holder))
+        owner = holder[thing]
+        other = rng.choice([person for person in people if person != owner])
+        told.append(Event(rng.choice(("give", "sell", "send")), owner, thing, receiver=other))
+        holder[thing] = other
+    for _ in range(rng.choice((1, 2))):
+        first, second = rng.sample(people, 2)
+        told.insert(rng.randrange(len(told) + 1), Event(rng.choice(("see", "help", "call")), first, second))
+    return told, holder
+
+
+def _mentions(named: list[Noun], person: Noun) -> tuple[Hashable, ...]:
+    """Return what can be seen of a person without reading: how often, how early and how late he is named."""
+    order = list(dict.fromkeys(named))
+    last = list(dict.fromkeys(named[::-1]))
+    often = named.count(person)
+    rank = sum(named.count(other) > often for other in order)
+    return (("first", order.index(person)), ("last", last.index(person)), ("often", often), ("rank", rank))
 
 
 def reasons(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Problem, ...]]]:
@@ -107,38 +148,44 @@ def reasons(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Problem, ...]]
         yield context, (_shuffled(rng, context, question, choices, asked),)
 
 
-def knowledge(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Problem, ...]]]:
-    """Yield questions without a text about what all know, with five choices: the place, the tool or the kind.
+#: Facts that are asked: what is right, and the things of which it is. Each tool has one use, which would be in one
+#: part of the data alone, so that uses are not asked.
+_KNOWN = {
+    "place": {place: [thing for thing, where in FOUND_IN.items() if where == place] for place in PLACES},
+    "object": {kind: list(things) for kind, things in KINDS.items() if kind != "toy"},
+}
 
-    What is right is drawn evenly over the choices there are, and so are the wrong ones. Facts of the test rows are in
-    no other rows: what is asked there must be known from pretraining.
+
+def knowledge(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Problem, ...]]]:
+    """Yield questions without a text about what all know, with five choices: the place or the kind of a thing.
+
+    A fact is in one part of the data, so what is asked in the test rows must be known from pretraining. In each part,
+    what is right is drawn evenly over the choices of which the part has a fact, and wrong choices over the others.
     """
-    by_place = {place: [thing for thing, where in FOUND_IN.items() if where == place] for place in PLACES}
+    asked = [
+        (role, {right: found for right, things in known.items() if (found := _of_part(things, right, part))}, options)
+        for part in ("train", "validation", "test")
+        for role, known in _KNOWN.items()
+        if (options := [right for right, things in known.items() if _of_part(things, right, "train")])
+    ]
     while True:
-        way = rng.random()
-        if way < 0.4:
-            right = rng.choice([place for place, things in by_place.items() if len(things) > 1])
-            thing = rng.choice(by_place[right])
-            pool = [place for place, things in by_place.items() if len(things) > 1 and place != right]
+        role, facts, options = rng.choice(asked)
+        right = rng.choice([right for right in facts if right in options])
+        thing = rng.choice(facts[right])
+        wrong = rng.sample([other for other in options if other != right], 4)
+        order = rng.sample((right, *wrong), 5)
+        choices: tuple[Meaning | Place, ...]
+        if role == "place":
             question = ask_fact(Clause("be", some(thing), place=Place("in", Noun(right))), "place")
-            options: list[Meaning | Place] = [Place("in", Noun(place)) for place in (right, *rng.sample(pool, 4))]
-        elif way < 0.8:
-            right = rng.choice([kind for kind in KINDS if kind != "toy"])
-            thing = rng.choice(KINDS[right])
-            pool = [kind for kind in KINDS if kind not in (right, "toy")]
-            question = ask_fact(Clause("be", some(thing), object=some(right)), "object")
-            options = [Clause("be", some(thing), object=some(kind)) for kind in (right, *rng.sample(pool, 4))]
+            choices = tuple(Place("in", Noun(place)) for place in order)
         else:
-            right = rng.choice(list(USED_FOR))
-            verb, what = USED_FOR[right]
-            thing = right
-            pool = [tool for tool in USED_FOR if tool != right]
-            clause = Clause(verb, some("person"), some(what) if what else None, place=Place("with", some(right)))
-            question = ask_fact(clause, "means")
-            options = [Place("with", some(tool)) for tool in (right, *rng.sample(pool, 4))]
-        order = rng.sample(range(5), 5)
-        choices = tuple(options[index] for index in order)
-        yield (thing, right), (Choice((), question, choices, order.index(0)),)
+            question = ask_fact(Clause("be", some(thing), object=some(right)), "object")
+            choices = tuple(Clause("be", some(thing), object=some(kind)) for kind in order)
+        yield (thing, right), (Choice((), question, choices, order.index(right)),)
+
+
+def _of_part(things: list[str], right: str, part: str) -> list[str]:
+    return [thing for thing in things if part_of((thing, right)) == part]
 
 
 def causes(rng: random.Random, choices: int = 2) -> Iterator[tuple[Hashable, tuple[Problem, ...]]]:
@@ -167,11 +214,10 @@ def _cause(rng: random.Random, actor: Noun, choices: int) -> Choice | None:
         event = Event(verb, actor, Noun(rng.choice(things)) if things else None)
         others = [reason(Event(other, actor)) for other in deeds if other != verb]
     else:
-        fit = {"wash": WASHABLE, "repair": BREAKABLE, "unlock": OPENABLE, "close": OPENABLE}
-        verb = rng.choice(list(fit))
-        thing = Noun(rng.choice(fit[verb]))
-        event = Event(verb, actor, thing)
-        others = [reason(Event(other, actor, thing)) for other in fit if other != verb]
+        done = ("wash", "repair", "unlock", "close")
+        thing = Noun(rng.choice((*WASHABLE, *BREAKABLE, *OPENABLE)))  # whatever it is: it must not tell what was done
+        event = Event(rng.choice(done), actor, thing)
+        others = [reason(Event(other, actor, thing)) for other in done if other != event.verb]
     right = reason(event)
     if right is None:
         return None
@@ -182,24 +228,20 @@ def _cause(rng: random.Random, actor: Noun, choices: int) -> Choice | None:
 def _effect(rng: random.Random, actor: Noun, other: Noun, places: tuple[Noun, ...], choices: int) -> Choice | None:
     thing = Noun(rng.choice(PORTABLE))
     if rng.random() < 0.5:
-        event = rng.choice((Event("give", actor, thing, receiver=other), Event("take", actor, thing)))
         if other.head in ANIMALS:
             return None
-        (right,) = effects(event)
-        first, second = places[:2]
-        wrong = [
-            Clause("have", other if right.subject == actor else actor, thing),
-            Clause("be", actor, place=Place("in", first)),
-            Clause("be", other, place=Place("in", second)),
+        events = [
+            Event("give", actor, thing, receiver=other),
+            Event("take", actor, thing),
+            Event("put", actor, thing, place=rng.choice(places)),
         ]
-        return _shuffled(rng, (_timed(rng, event),), "effect", [right, *wrong[: choices - 1]], 0)
-    made = {"wash": "clean", "break": "broken", "repair": "whole", "unlock": "open", "close": "closed", "cook": "hot"}
-    verb = rng.choice(list(made))
-    right = Clause("be", thing, quality=made[verb])
-    others = [Clause("be", thing, quality=quality) for deed, quality in made.items() if deed != verb]
-    return _shuffled(
-        rng, (_timed(rng, Event(verb, actor, thing)),), "effect", [right, *rng.sample(others, choices - 1)], 0
-    )
+    else:
+        verbs = ("wash", "break", "repair", "unlock", "close", "cook")
+        events = [Event(verb, actor, thing) for verb in rng.sample(verbs, 3)]
+    told, *others = rng.sample(events, choices)
+    (right,) = effects(told)
+    wrong = [clause for event in others for clause in effects(event)]
+    return _shuffled(rng, (_timed(rng, told),), "effect", [right, *wrong], 0)
 
 
 def _timed(rng: random.Random, event: Event) -> Clause:
