@@ -39,22 +39,27 @@ _FIXED = {
     "ask:subject": "S[wq]/(S\\NP)",
     "ask:object": "S[wq]/(S/NP)",
     "ask:number": "(S[wq]/(S/NP))/N",
-    "ask:recipient": "NP",
+    "ask:recipient": "(S[wq]/(S/PP))\\(PP/NP)",
     "ask:place": "S[wq]/S",
     "ask:means": "S[wq]/S",
     "ask:time": "S[wq]/S",
     "ask:reason": "S[wq]/S",
     "punctuation": ".",
 }
+#: What ``where`` is beside a verb that wants a place: ``be`` (others have the frame without one in such a question).
+_WHERE_IS = "S[wq]/(S/PP)"
 #: All categories, in a fixed order: the labels of the task.
-CATEGORIES: tuple[str, ...] = tuple(dict.fromkeys((*_FIXED.values(), *_VERBS.values())))
+CATEGORIES: tuple[str, ...] = tuple(dict.fromkeys((*_FIXED.values(), _WHERE_IS, *_VERBS.values())))
 
 
 def supertags(sentence: Sentence) -> list[str]:
     """Return the category of each word of a sentence of the source language."""
-    return [_category(token) for token in sentence.tokens]
+    wants_place = any(token.use == "verb:be-place" for token in sentence.tokens)
+    return [_category(token, wants_place) for token in sentence.tokens]
 
 
-def _category(token: Token) -> str:
+def _category(token: Token, wants_place: bool) -> str:
     use, _, frame = token.use.partition(":")
-    return _VERBS[frame] if use == "verb" else _FIXED[token.use]
+    if use == "verb":
+        return _VERBS[frame]
+    return _WHERE_IS if wants_place and token.use == "ask:place" else _FIXED[token.use]
