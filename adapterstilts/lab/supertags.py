@@ -54,12 +54,17 @@ CATEGORIES: tuple[str, ...] = tuple(dict.fromkeys((*_FIXED.values(), _WHERE_IS, 
 
 def supertags(sentence: Sentence) -> list[str]:
     """Return the category of each word of a sentence of the source language."""
-    wants_place = any(token.use == "verb:be-place" for token in sentence.tokens)
-    return [_category(token, wants_place) for token in sentence.tokens]
+    tokens = sentence.tokens
+    found = [_category(token) for token in tokens]
+    wants_place = any(token.use == "verb:be-place" for token in tokens)
+    for index, token in enumerate(tokens):
+        if wants_place and token.use == "ask:place":
+            found[index] = _WHERE_IS
+        if token.entity == "I-PER":  # a second name
+            found[index - 1 : index + 1] = "N/N", "N"
+    return found
 
 
-def _category(token: Token, wants_place: bool) -> str:
+def _category(token: Token) -> str:
     use, _, frame = token.use.partition(":")
-    if use == "verb":
-        return _VERBS[frame]
-    return _WHERE_IS if wants_place and token.use == "ask:place" else _FIXED[token.use]
+    return _VERBS[frame] if use == "verb" else _FIXED[token.use]
