@@ -9,10 +9,19 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install test real check format bench constraints wheel try-wheel clean
+.PHONY: help demo install test real check format bench lab-check lab-grid constraints wheel try-wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/.demo  ## make .venv with the package alone, and run the main job on the lab: minutes, no data, no network after the install
+	$(BIN)/adapterstilts demo
+
+# A full installation serves as well.
+.venv/.demo: pyproject.toml $(CONSTRAINTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -e $(STAMP) || $(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e .
+	@touch $@
 
 install: $(STAMP)  ## make .venv and install the package into it, editable, with all extras
 
@@ -39,6 +48,12 @@ format: $(STAMP)  ## let ruff mend and format the code
 bench: $(STAMP)  ## run the benchmarks (one of them needs ADAPTERSTILTS_DATA_ROOT)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/hand_written.py
+
+lab-check: $(STAMP)  ## what the lab must show: three seeds of everything, into benchmarks/LAB.md (an hour or so on two cores)
+	$(BIN)/python benchmarks/lab_check.py
+
+lab-grid: $(STAMP)  ## every intermediate task under every target of the lab, into benchmarks/LAB_GRID.md (hours)
+	$(BIN)/python benchmarks/lab_grid.py
 
 wheel: $(STAMP)  ## build the wheel into dist/
 	rm -rf build dist

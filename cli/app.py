@@ -8,7 +8,7 @@ import typer
 
 from adapterstilts import __version__
 
-from . import compose, evaluate, fetch, lab, languages, predict, runs, tasks, train_intermediate
+from . import compose, demo, evaluate, fetch, lab, languages, predict, runs, tasks, train_intermediate
 
 app = typer.Typer(
     name="adapterstilts",
@@ -36,6 +36,7 @@ def _root(
 
 
 for name, command in (
+    ("demo", demo.command),
     ("train-intermediate", train_intermediate.command),
     ("compose", compose.command),
     ("evaluate", evaluate.command),

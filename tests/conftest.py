@@ -257,13 +257,14 @@ def toy_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_backbone_folder
             language("qac", "Near", "SVO", "4"),
         )
     }
+    languages.all_languages = lambda: languages.LANGUAGES
     languages.distance = lambda a, b: abs(distances[a.code] - distances[b.code])
     languages.differences = lambda a, b: tuple(
         name for name in ("order", "cases") if getattr(a, name) != getattr(b, name)
     )
     rows.SIZES = {name: dict(sizes) for name in ("mnli", "squad")}
     rows.SIZES |= {name: sizes | {"test": EVAL_ROWS + 1} for name in ("panx", "tydiqa")}
-    rows.load = load
+    rows.load, rows.LABELS, rows.WORDING = load, {}, {}
     lab.languages, lab.rows = languages, rows
     for module in (lab, languages, rows):
         monkeypatch.setitem(sys.modules, module.__name__, module)

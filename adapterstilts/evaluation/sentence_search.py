@@ -3,7 +3,8 @@
 The choice of the layer moves Tatoeba's accuracy by 26 points for one and the same frozen encoder, so ``auto`` chooses
 it by a rule that the bare backbone and every composition follow alike, never on the rows that are scored: on the
 task's validation rows where there are any (BUCC), else for each language on the mean of all others (Tatoeba). Scores
-of all layers that were tried are kept with the evaluation.
+of all layers that were tried are kept with the evaluation. The candidates are the rows that are scored: a sample of
+them (``max_examples``) has fewer, and is easier.
 """
 
 from __future__ import annotations

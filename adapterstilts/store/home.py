@@ -16,6 +16,7 @@ from adapterstilts.home import HOME_VARIABLE
 
 logger = logging.getLogger(__name__)
 
+
 @contextmanager
 def new_folder(target: Path, home: Path) -> Iterator[Path]:
     """Give a temporary folder that becomes ``target`` when the block ends, and vanishes when it fails.

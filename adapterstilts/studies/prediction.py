@@ -140,7 +140,7 @@ def _made_of(column: Column, given: dict[str, Any], wording: Mapping[str, str]) 
 def _value(task: TaskSpec, given: dict[str, Any], name: str) -> Any:
     sources = [source for source in task.sources.values() if name in source.columns]
     names = dict.fromkeys([name, *(", ".join(needed_columns(source.columns[name])) for source in sources)])
-    if name in given:
+    if name in given and not isinstance(given[name], dict):  # a nested column may bear our name
         value = given[name]
     else:
         for source in sources:

@@ -105,8 +105,7 @@ def _lab() -> Suite:
         source_language=lab.SOURCE,
         tasks={name: lab_task(spec, tuple(known), lab.SOURCE) for name, spec in TASKS.items() if name in SIZES},
         languages={
-            code: Language(code, language.name, language.family, language.script)
-            for code, language in known.items()
+            code: Language(code, language.name, language.family, language.script) for code, language in known.items()
         },
         typology={
             code: Typology(lab.distance(source, language), tuple(lab.differences(source, language)), language.seen)

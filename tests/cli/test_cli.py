@@ -195,12 +195,12 @@ def test_tasks_are_those_of_the_catalogue() -> None:
 
 def test_languages_with_their_tasks() -> None:
     every = document("languages", "languages")
-    assert len(every) == 40
+    assert len(every) == 42
     assert document("languages", "languages", "--task", "tydiqa") == [
         language for code in TASKS["tydiqa"].languages for language in every if language["code"] == code
     ]
     swahili = next(language for language in every if language["code"] == "sw")
-    assert swahili["tasks"] == ["xnli", "panx", "tydiqa"]
+    assert swahili["tasks"] == ["xnli", "panx", "tydiqa", "xcopa", "tatoeba"]
 
 
 def test_a_trained_adapter_and_the_same_again(world: World) -> None:
@@ -278,6 +278,24 @@ def test_no_intermediate_task_has_no_baseline(world: World) -> None:
     assert {cell["delta"] for cell in made["languages"].values()} == {None}
     assert "baseline_scores" not in made["languages"]["en"]
     assert list(made["languages"]["en"]["scores"]) == ["f1", "precision", "recall", "token_accuracy"]
+
+
+def test_sentence_retrieval_trains_nothing_and_tells_its_layers(world: World) -> None:
+    command = ("compose", "mnli", "--target", "tatoeba", *world.options, "--max-length", 64)
+    made = document("compose", *command)
+    assert (made["metric"], made["mean"] > 50) == ("accuracy", True)
+    assert made["artifact"] == world.artifact("mnli")
+    assert set(made["layers"]) == {"composition", "baseline"}
+    shown = call(*command).stdout
+    layer = made["layers"]["composition"]["chosen"]["de"]
+    assert f"Layer of the composition: {layer} (chosen: the other languages)." in shown
+    assert shown.count("mean by layer  0: ") == 2
+    listed = document("runs", "runs", "--store", world.store, "--kind", "evaluation")
+    assert {"mnli.tatoeba.test", "none.tatoeba.test"} <= {item["name"] for item in listed}
+    fixed = document("compose", *command[:4], *world.options, "--max-length", 64, "--layer", 1, "--languages", "ru")
+    assert fixed["layers"]["baseline"]["chosen"] == {"ru": 1}
+    says = refused("compose", "mnli+squad", *command[2:])
+    assert "Name one adapter: 'mnli' or 'squad'" in says
 
 
 def test_several_seeds_have_a_deviation(world: World) -> None:

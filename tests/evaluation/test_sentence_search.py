@@ -78,5 +78,5 @@ def test_a_layer_for_one_language_has_nothing_to_be_chosen_on(toy_mirror: Path, 
     with pytest.raises(SettingsError, match="there is only de"):
         search_for(request, request.rows(get_task("tatoeba")), EncodingSettings(), None)
     request = EvaluationRequest(split="test", languages=("fr",), root=toy_mirror)
-    with pytest.raises(DataUnavailableError, match="no configuration 'bucc18.fr'"):
+    with pytest.raises(DataUnavailableError, match=r"no configuration 'bucc18\.fr'"):
         request.rows(get_task("bucc"))

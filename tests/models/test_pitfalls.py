@@ -452,6 +452,7 @@ def test_pitfall_12_label_columns_have_a_fixed_order(
         "classification": ["labels"],
         "multiple_choice": ["labels"],
         "tagging": ["labels"],
+        "retrieval": [],
     }
 
 

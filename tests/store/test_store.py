@@ -15,8 +15,8 @@ import torch
 
 from adapterstilts.errors import ArtifactError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint, fingerprint_file
-from adapterstilts.store.artifacts import MANIFEST, Artifact, Store, read_artifact, write_json, write_lines
 from adapterstilts.home import store_home
+from adapterstilts.store.artifacts import MANIFEST, Artifact, Store, read_artifact, write_json, write_lines
 from adapterstilts.store.home import check_writable, new_folder
 from adapterstilts.store.weights import check_weights, load_weights, save_weights
 

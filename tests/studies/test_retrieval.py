@@ -43,7 +43,9 @@ def test_an_adapter_beside_the_bare_backbone(tatoeba: Transfer, shelf: Path) -> 
         assert cell["examples"] == 20
         assert cell["score"] > 50 < cell["baseline"], "the words that pairs share find most of them; chance is 5"
         assert cell["interval"][0] <= cell["delta"] <= cell["interval"][1]
-    assert any(cell["delta"] for cell in document["languages"].values()), "the adapter is active"
+    sweeps = [document["layers"][who]["sweep"] for who in ("composition", "baseline")]
+    assert sweeps[0]["0"] == sweeps[1]["0"], "the embeddings lie below the adapters"
+    assert sweeps[0]["2"] != sweeps[1]["2"], "the adapter is active"
     assert document["artifact"].startswith("mnli-")
     assert document["baseline_artifacts"] == []
     assert [(stage["kind"], stage["name"]) for stage in document["stages"]] == [
