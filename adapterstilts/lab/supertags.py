@@ -39,20 +39,30 @@ _FIXED = {
     "ask:subject": "S[wq]/(S\\NP)",
     "ask:object": "S[wq]/(S/NP)",
     "ask:number": "(S[wq]/(S/NP))/N",
-    "ask:recipient": "NP",
+    "ask:recipient": "(S[wq]/(S/PP))\\(PP/NP)",
     "ask:place": "S[wq]/S",
     "ask:means": "S[wq]/S",
     "ask:time": "S[wq]/S",
     "ask:reason": "S[wq]/S",
     "punctuation": ".",
 }
+#: What ``where`` is beside a verb that wants a place: ``be`` (others have the frame without one in such a question).
+_WHERE_IS = "S[wq]/(S/PP)"
 #: All categories, in a fixed order: the labels of the task.
-CATEGORIES: tuple[str, ...] = tuple(dict.fromkeys((*_FIXED.values(), *_VERBS.values())))
+CATEGORIES: tuple[str, ...] = tuple(dict.fromkeys((*_FIXED.values(), _WHERE_IS, *_VERBS.values())))
 
 
 def supertags(sentence: Sentence) -> list[str]:
     """Return the category of each word of a sentence of the source language."""
-    return [_category(token) for token in sentence.tokens]
+    tokens = sentence.tokens
+    found = [_category(token) for token in tokens]
+    wants_place = any(token.use == "verb:be-place" for token in tokens)
+    for index, token in enumerate(tokens):
+        if wants_place and token.use == "ask:place":
+            found[index] = _WHERE_IS
+        if token.entity == "I-PER":  # a second name
+            found[index - 1 : index + 1] = "N/N", "N"
+    return found
 
 
 def _category(token: Token) -> str:

@@ -162,7 +162,7 @@ def _same_words(draw: Drawer) -> tuple[Clause, Premises] | None:
     full = draw.add(main, way, who)
     laden = _with_detail_of(beside, full, way)
     exchange = swappable(full)
-    denies = not exchange or rng.random() < 0.5
+    denies = not exchange or rng.random() < 0.3
     but_not = but(beside, negated=denies)
     if exchange and (not denies or rng.random() < 0.5):
         contrary = (swapped(full), but_not)

@@ -15,7 +15,6 @@ from adapterstilts.lab.questions import ask, askable
 from adapterstilts.lab.tasks.drawer import Drawer, alike, swappable, swapped
 from adapterstilts.lab.tasks.problems import Pair, Problem, part_of
 
-
 #: Verbs for what goes on between people.
 _BETWEEN = ("help", "follow", "see", "call", "give", "show", "sell", "send")
 

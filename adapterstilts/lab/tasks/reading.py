@@ -6,8 +6,8 @@ import random
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
-from adapterstilts.lab.concepts import RARER
-from adapterstilts.lab.meaning import Clause, Noun, Place, but
+from adapterstilts.lab.concepts import ANIMALS, RARER
+from adapterstilts.lab.meaning import Clause, Compound, Meaning, Noun, Place, but
 from adapterstilts.lab.questions import answering, ask, askable
 from adapterstilts.lab.tasks.problems import Problem, Reading
 from adapterstilts.lab.teller import Story, Teller
@@ -37,19 +37,23 @@ def reading(
             continue
         role = rng.choice(roles)
         question = ask(step.clause, role)
-        clauses = [other.clause for other in story.steps]
-        if answering(clauses, question) != [at] or not _has_distractor(story, at):
+        clauses = [clause for other in story.steps for clause in _clauses(other.meaning)]
+        if len(answering(clauses, question)) != 1 or not _has_distractor(story, at):
             continue
-        if rng.random() < unanswerable:
-            changed = _unanswerable(rng, story, question)
-            if changed is None or answering(clauses, changed):
-                continue
+        changed = _unanswerable(rng, story, question) if unanswerable else None
+        if unanswerable and (changed is None or answering(clauses, changed)):
+            continue  # also where the question is kept: its kind must not tell that it can be answered
+        if changed and rng.random() < unanswerable:
             problem = Reading(story.sentences, changed, None, None)
         else:
             if rng.random() < reworded:
                 question = but(question, verb=RARER.get(question.verb, question.verb))
             problem = Reading(story.sentences, question, at, role)
         yield (problem.context, problem.question), (problem,)
+
+
+def _clauses(meaning: Meaning) -> tuple[Clause, ...]:
+    return (meaning.first, meaning.second) if isinstance(meaning, Compound) else (meaning,)
 
 
 def _has_distractor(story: Story, at: int) -> bool:
@@ -63,7 +67,7 @@ def _head(phrase: object) -> str:
 
 
 def _unanswerable(rng: random.Random, story: Story, question: Clause) -> Clause | None:
-    """Return the question with another person, thing or place of the same story."""
+    """Return the question with another person, animal, thing or place of the story, or None where there is none."""
     cast = story.cast
     changes = []
     if question.subject is not None:
@@ -83,7 +87,12 @@ def _unanswerable(rng: random.Random, story: Story, question: Clause) -> Clause 
         return but(question, place=Place(question.place.adposition, other)) if other != question.place.noun else None
     old = getattr(question, role)
     pool = cast.things if _is_thing(old, story) else cast.actors
-    others = [noun for noun in pool if noun.head != _head(old) and noun not in (question.subject, question.object)]
+    others = [
+        noun
+        for noun in pool
+        if noun.head not in (_head(old), _head(question.subject), _head(question.object), _head(question.recipient))
+        and (noun.head in ANIMALS) == (_head(old) in ANIMALS)
+    ]
     if not others:
         return None
     new = rng.choice(others)

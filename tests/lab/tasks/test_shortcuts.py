@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from adapterstilts.lab.languages import LANGUAGES, SOURCE
-from adapterstilts.lab.rows import TASKS, Row, rows
+from adapterstilts.lab.rows import TASKS, Row
 from adapterstilts.lab.tasks.inference import inference
 from adapterstilts.lab.tasks.problems import in_part
 
@@ -73,7 +73,9 @@ def softmax(scores: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=-1, keepdims=True)
 
 
-def classified(train: Sequence[Features], gold: Sequence[int], scored: Sequence[Features], right: Sequence[int]) -> float:
+def classified(
+    train: Sequence[Features], gold: Sequence[int], scored: Sequence[Features], right: Sequence[int]
+) -> float:
     """Train a logistic regression and return its accuracy."""
     x, y = Table(train), np.eye(max(gold) + 1)[list(gold)]
 
@@ -126,7 +128,7 @@ def test_the_second_text_alone_tells_nothing(task: str) -> None:
         [int(row[label]) for row in scored],
     )
     classes = 3 if task.endswith("nli") else 2
-    print('SCORE', score)
+    print("SCORE", score)
     assert score <= 1 / classes + ALLOWED
 
 
@@ -143,13 +145,16 @@ def test_words_without_order_do_not_tell_paraphrases() -> None:
     train, scored = both_parts("pawsx")
     made = [[words_of_both(row, "sentence1", "sentence2") for row in part] for part in (train, scored)]
     score = classified(made[0], [int(r["label"]) for r in train], made[1], [int(r["label"]) for r in scored])
-    print('SCORE', score)
+    print("SCORE", score)
     assert score <= 0.5 + ALLOWED
 
 
 def test_words_without_order_do_not_tell_changed_roles_in_questions() -> None:
     train, scored = both_parts("qqp")
-    def same(row: Row) -> bool: return len(row["question1"].split()) > 0
+
+    def same(row: Row) -> bool:
+        return len(row["question1"].split()) > 0
+
     made = [[words_of_both(row, "question1", "question2") for row in part] for part in (train, scored)]
     score = classified(made[0], [int(r["label"]) for r in train], made[1], [int(r["label"]) for r in scored])
     print("qqp all", score)
@@ -163,7 +168,7 @@ def test_words_without_order_do_not_tell_adversarial_inference() -> None:
     train, scored = part("train", TRAIN), part("validation", SCORED)
     made = [[words_of_both(row, "premise", "hypothesis") for row in rows_] for rows_ in (train, scored)]
     score = classified(made[0], [r["label"] for r in train], made[1], [r["label"] for r in scored])
-    print('SCORE', score)
+    print("SCORE", score)
     assert score <= 1 / 3 + ALLOWED
 
 
@@ -190,17 +195,25 @@ CHOICES = {"hellaswag": 4, "cosmosqa": 4, "csqa": 5, "siqa": 3, "xcopa": 2}
 def test_choices_alone_tell_nothing(task: str) -> None:
     def features(row: Row) -> list[list[str]]:
         _, _, choices, _ = choices_of(row)
-        others = [[f"other {w}" for j, c in enumerate(choices) if j != i for w in c.split()] for i in range(len(choices))]
+        others = [
+            [f"other {w}" for j, c in enumerate(choices) if j != i for w in c.split()] for i in range(len(choices))
+        ]
         words = Counter(word for choice in choices for word in set(choice.split()))
-        shared = [[f"shared {sum(words[w] > 1 for w in c.split())}", f"all {sum(words[w] for w in c.split())}"] for c in choices]
-        return [[*grams(choice), f"place {i}", f"{len(choice.split())} words", *others[i], *shared[i]] for i, choice in enumerate(choices)]
+        shared = [
+            [f"shared {sum(words[w] > 1 for w in c.split())}", f"all {sum(words[w] for w in c.split())}"]
+            for c in choices
+        ]
+        return [
+            [*grams(choice), f"place {i}", f"{len(choice.split())} words", *others[i], *shared[i]]
+            for i, choice in enumerate(choices)
+        ]
 
     train, scored = both_parts(task)
     score = chosen(
         [features(r) for r in train], [choices_of(r)[3] for r in train],
         [features(r) for r in scored], [choices_of(r)[3] for r in scored],
     )  # fmt: skip
-    print('SCORE', score)
+    print("SCORE", score)
     assert score <= 1 / CHOICES[task] + ALLOWED
 
 
@@ -215,7 +228,7 @@ def test_without_the_text_nothing_is_told(task: str) -> None:
         [features(r) for r in train], [choices_of(r)[3] for r in train],
         [features(r) for r in scored], [choices_of(r)[3] for r in scored],
     )  # fmt: skip
-    print('SCORE', score)
+    print("SCORE", score)
     assert score <= 1 / CHOICES[task] + ALLOWED
 
 
@@ -230,7 +243,7 @@ def test_neither_the_longest_nor_the_shortest_choice_is_right(task: str, best: C
             wanted = best(map(length, choices))
             among = [i for i, choice in enumerate(choices) if length(choice) == wanted]
             total += (right in among) / len(among)
-    print('SCORE', total / len(scored))
+    print("SCORE", total / len(scored))
     assert total / len(scored) <= 1 / CHOICES[task] + ALLOWED
 
 
@@ -257,7 +270,7 @@ def test_mentions_of_a_person_do_not_tell_what_happens_next() -> None:
         [features(r) for r in train], [choices_of(r)[3] for r in train],
         [features(r) for r in scored], [choices_of(r)[3] for r in scored],
     )  # fmt: skip
-    print('SCORE', score)
+    print("SCORE", score)
     assert score <= 0.25 + ALLOWED
 
 
@@ -285,7 +298,7 @@ def test_a_question_alone_does_not_tell_where_its_answer_stands(task: str) -> No
         [grams(r["question"]) for r in train], [answer_sentence(r)[0] for r in train],
         [grams(r["question"]) for r in scored], [answer_sentence(r)[0] for r in scored],
     )  # fmt: skip
-    print('SCORE', score)
+    print("SCORE", score)
     assert score <= 1 / answer_sentence(train[0])[1] + ALLOWED
 
 
@@ -308,5 +321,5 @@ def test_a_question_alone_does_not_tell_whether_it_has_an_answer() -> None:
         [grams(r["question"]) for r in train], [len(r["answers"]["text"]) for r in train],
         [grams(r["question"]) for r in scored], [len(r["answers"]["text"]) for r in scored],
     )  # fmt: skip
-    print('SCORE', score)
+    print("SCORE", score)
     assert score <= 0.6 + ALLOWED
