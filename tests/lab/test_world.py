@@ -17,7 +17,7 @@ WHO = Cast((TEACHER, THIEF, DOG), (BREAD, CUP, BOX), (HOUSE, FIELD))
 
 
 def state() -> State:
-    """The teacher has the bread and stands in the house with the dog; the cup is there; the thief has the box outside."""
+    """The teacher has the bread and is in the house with the dog and the cup; the thief is outside with the box."""
     return State(
         where={TEACHER: HOUSE, DOG: HOUSE, THIEF: FIELD, CUP: HOUSE}, holder={BREAD: TEACHER, BOX: THIEF},
         quality={BOX: {"closed"}, DOG: {"hungry"}},

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from adapterstilts.lab.concepts import FOUND_IN, OPPOSITE, PEOPLE, PLACES, PORTABLE, TIMES
 from adapterstilts.lab.corpus import sentence_or_question
+from adapterstilts.lab.forms import expressed
 from adapterstilts.lab.grammar import TOWN
+from adapterstilts.lab.languages import Language
 from adapterstilts.lab.meaning import Clause, Compound, Meaning, Noun, Place, but, name
 from adapterstilts.lab.tasks.problems import Bitext, Problem, Tagged
 from adapterstilts.lab.teller import Teller
@@ -35,20 +37,28 @@ def named(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Problem, ...]]]:
             yield said, (Tagged(said),)
 
 
+#: A language that says as little as any.
+_TERSE = Language("qtz", "terse", articles="none", plural="none")
+
+
 def bitext(rng: random.Random, misses: int = 2) -> Iterator[tuple[Hashable, tuple[Problem, ...]]]:
-    """Yield sentences in groups that differ in one phrase, so that what is near is not yet right."""
+    """Yield sentences in groups that differ in one phrase, so that what is near is not yet right.
+
+    No sentence comes twice, not even in a language without articles and plural: each has one translation.
+    """
     teller = Teller(rng)
     number = 0
+    seen: set[Meaning] = set()
     while True:
         said = teller.sentence()
         clause = said.first if isinstance(said, Compound) else said
         if clause.subject is None or clause.verb == "be":
             continue
-        group: list[Meaning] = [said]
-        for _ in range(misses):
-            changed = _missed(rng, clause)
+        group: list[Meaning] = []
+        for changed in (clause, *(_missed(rng, clause) for _ in range(misses))):
             near: Meaning = replace(said, first=changed) if isinstance(said, Compound) else changed
-            if changed != clause and near not in group:
+            if (left := expressed(near, _TERSE)) not in seen:
+                seen.add(left)
                 group.append(near)
         number += 1
         yield clause, tuple(Bitext(meaning, number) for meaning in group)
