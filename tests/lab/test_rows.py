@@ -21,7 +21,7 @@ SPLITS = [(task, split) for task in TASKS for split in TASKS[task].sizes]
 SPOKEN = (SOURCE, "qob", "qoc")
 #: SHA-256 of the first 200 rows of each split, in three languages.
 HASHES = {
-    #HASHES#
+    # HASHES#
 }
 
 
