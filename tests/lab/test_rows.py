@@ -21,7 +21,26 @@ SPLITS = [(task, split) for task in TASKS for split in TASKS[task].sizes]
 SPOKEN = (SOURCE, "qob", "qoc")
 #: SHA-256 of the first 200 rows of each split, in three languages.
 HASHES = {
-    # HASHES#
+    "anli": "6369e59e6deb9862",
+    "mnli": "489a02f250b62c2b",
+    "qqp": "36faa4916b3fc101",
+    "squad": "5aead7b53be9c52e",
+    "squad2": "af568f2514dbfa7d",
+    "hellaswag": "f3734fe4ae1a4a3d",
+    "ccg": "ca8eec6ffdaef1ac",
+    "cosmosqa": "545b5d01848749c1",
+    "csqa": "18c0aa1937d57598",
+    "siqa": "8098ba9e574a89c6",
+    "xnli": "fb66c2a7e1421b33",
+    "pawsx": "f491bbf702de1c42",
+    "udpos": "035e2a56b97556e6",
+    "panx": "928459ed47965341",
+    "xquad": "f15f71e9e0083274",
+    "mlqa": "5a415fc457b108db",
+    "tydiqa": "4a6b86f9340cfb5b",
+    "xcopa": "a62604b1bb422877",
+    "bucc": "048ec44680e41e33",
+    "tatoeba": "602a4d9122b823cf",
 }
 
 
@@ -88,7 +107,7 @@ LABELS: dict[str, tuple[str, set]] = {
 def test_labels_and_places_of_right_choices_are_even(task: str) -> None:
     column, labels = LABELS[task]
     split = next(iter(TASKS[task].sizes))
-    found = rows(task, SOURCE, split, 4000)
+    found = rows(task, SOURCE, split, 2000)
     counts = Counter(row[column] for row in found)
     assert set(counts) == labels
     for count in counts.values():
@@ -113,7 +132,7 @@ def test_rows_of_languages_are_translations(task: str, split: str) -> None:
 def test_answers_stand_where_they_are_said_to(task: str, language: str) -> None:
     without = 0
     split = "test" if "test" in TASKS[task].sizes else "validation"
-    for row in first(task, split, language, 150):
+    for row in first(task, split, language):
         texts, starts = row["answers"]["text"], row["answers"]["answer_start"]
         assert len(texts) == len(starts) <= 1
         without += not texts
@@ -181,10 +200,11 @@ FAMILIES = [
 def test_parts_have_no_meaning_in_common(family: tuple[str, ...]) -> None:
     """Also where one task is trained on and another is evaluated."""
     assert {task for tasks in FAMILIES for task in tasks} == set(TASKS)
+    count = 200 if family[0] in ("squad", "udpos", "hellaswag", "cosmosqa") else 1000
     parts: dict[str, set[Hashable]] = {}
     for task in family:
         for split in TASKS[task].sizes:
-            for problem in problems(task, split, 300 if family[0] == "squad" else 1000):
+            for problem in problems(task, split, count):
                 parts.setdefault(split, set()).update(meanings(problem))
     for split, found in parts.items():
         for other in parts:
@@ -200,7 +220,7 @@ def test_hypotheses_are_in_one_part() -> None:
 
 def test_problems_are_not_repeated() -> None:
     for task in ("mnli", "squad", "hellaswag", "cosmosqa", "pawsx", "udpos"):
-        found = problems(task, "train", 1000)
+        found = problems(task, "train", 200)
         assert len(set(found)) == len(found)
 
 

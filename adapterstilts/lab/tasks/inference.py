@@ -33,23 +33,20 @@ def inference(rng: random.Random, *, adversarial: bool = False) -> Iterator[tupl
     """
     draw = Drawer(rng)
     while True:
-        found = _same_words(draw) if adversarial else _plain(draw)
-        if found is None:
-            continue
-        hypothesis, premises = found
+        hypothesis, premises = _same_words(draw) if adversarial else _plain(draw)
         problems: list[Problem] = [Pair((said,), (hypothesis,), label) for label, said in enumerate(premises)]
         rng.shuffle(problems)
         yield hypothesis, tuple(problems)
 
 
-def _plain(draw: Drawer) -> tuple[Clause, Premises] | None:
+def _plain(draw: Drawer) -> tuple[Clause, Premises]:
     kind = draw.rng.random()
     found = _by_effect(draw) if kind < 0.3 else _by_kind(draw) if kind < 0.55 else _by_detail(draw)
-    if found is None or draw.rng.random() < 0.5:
-        return found and found[:2]
-    hypothesis, (entailing, neutral, contrary), who = found
-    beside = (_beside(draw, premise, hypothesis, who) for premise in (entailing, neutral, contrary))
-    return hypothesis, (next(beside), next(beside), next(beside))
+    hypothesis, premises, who = found
+    if draw.rng.random() < 0.5:
+        return hypothesis, premises
+    entailing, neutral, contrary = (_beside(draw, premise, hypothesis, who) for premise in premises)
+    return hypothesis, (entailing, neutral, contrary)
 
 
 Found = tuple[Clause, tuple[Clause, Clause, Clause], Cast]
@@ -67,13 +64,13 @@ def _by_detail(draw: Drawer) -> Found:
     return hypothesis, (entailing, neutral, contrary), who
 
 
-def _by_kind(draw: Drawer) -> Found | None:
-    event, who = draw.event()
-    clause = event.clause()
-    roles = [role for role in ("subject", "object") if _kind(getattr(clause, role))]
-    if len(roles) < 2:
-        return None
-    up, down = draw.rng.sample(roles, 2)
+def _by_kind(draw: Drawer) -> Found:
+    while True:
+        event, who = draw.event()
+        clause = event.clause()
+        if _kind(clause.subject) and _kind(clause.object):
+            break
+    up, down = draw.rng.sample(("subject", "object"), 2)
 
     def generalised(clause: Clause, role: str) -> Clause:
         noun = getattr(clause, role)
@@ -152,7 +149,7 @@ def _reworded(rng: random.Random, clause: Clause) -> Clause:
     return clause
 
 
-def _same_words(draw: Drawer) -> tuple[Clause, Premises] | None:
+def _same_words(draw: Drawer) -> tuple[Clause, Premises]:
     rng = draw.rng
     (told, other), who = draw.events(count=2)
     main, beside = told.clause(), other.clause()
