@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from adapterstilts.lab.concepts import FUNCTION_WORDS
 from adapterstilts.lab.grammar import sentence
 from adapterstilts.lab.languages import Language
 from adapterstilts.lab.meaning import Clause, Meaning, but
@@ -59,3 +60,21 @@ def sentence_or_question(rng: random.Random, teller: Teller) -> Meaning:
 def text(document: Document, language: Language) -> str:
     """Say a document in a language: sentences with a space between them, also where words have none."""
     return " ".join(sentence(meaning, language).text for meaning in document)
+
+
+def switched_text(document: Document, language: Language, other: Language, share: float, rng: random.Random) -> str:
+    """Say a document in the grammar of a language with some words of another.
+
+    Args:
+        document: what is said.
+        language: whose grammar it has.
+        other: whose words are mixed in, inflected as in that language.
+        share: how likely a content word is the other's.
+        rng: generator of which.
+    """
+
+    def words_of(concept: str) -> Language:
+        content = concept not in FUNCTION_WORDS and not concept.startswith("name:")
+        return other if content and rng.random() < share else language
+
+    return " ".join(sentence(meaning, language, words_of).text for meaning in document)

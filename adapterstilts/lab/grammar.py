@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from adapterstilts.lab.concepts import ADJECTIVES, ADPOSITIONS, FUNCTION_WORDS, NUMERALS, TIMES, VERBS
 from adapterstilts.lab.languages import Language
 from adapterstilts.lab.meaning import Both, Clause, Compound, Meaning, Noun, Phrase, Place
-from adapterstilts.lab.words import Lexicon, lexicon, name_root, write
+from adapterstilts.lab.words import lexicon, name_root, write
+
+WordsOf = Callable[[str], Language]
 
 
 @dataclass(frozen=True)
@@ -91,15 +93,21 @@ def join(language: Language, forms: Sequence[str]) -> str:
     return text
 
 
-def sentence(meaning: Meaning, language: Language) -> Sentence:
-    """Say a meaning in a language."""
-    return _Speaker(language).sentence(meaning)
+def sentence(meaning: Meaning, language: Language, words_of: WordsOf | None = None) -> Sentence:
+    """Say a meaning in a language.
+
+    Args:
+        meaning: what is said.
+        language: whose grammar it has.
+        words_of: tells for each concept which language's word to take, for code-switched text; its own if left out.
+    """
+    return _Speaker(language, words_of).sentence(meaning)
 
 
 class _Speaker:
-    def __init__(self, language: Language) -> None:
+    def __init__(self, language: Language, words_of: WordsOf | None = None) -> None:
         self.language = language
-        self.words: Lexicon = lexicon(language)
+        self.words_of = words_of or (lambda _: language)
         self.order = language.word_order
         self.verb_final = self.order.endswith("V")
         self.verb_before_object = self.order.index("V") < self.order.index("O")
@@ -108,7 +116,7 @@ class _Speaker:
 
     def word(self, concept: str, use: str, affixes: Iterable[str] = (), *, upos: str = "", entity: str = "O") -> Token:
         said = tuple(affixes)
-        form, gloss = _form(self.language, concept, said)
+        form, gloss = _form(self.words_of(concept), concept, said)
         return Token(form, gloss, upos or _UPOS.get(concept, "NOUN"), use, entity=entity)
 
     # phrases

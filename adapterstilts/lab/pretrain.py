@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import SettingsError
 from adapterstilts.fingerprints import fingerprint
-from adapterstilts.lab.corpus import Document, documents, text
+from adapterstilts.lab.corpus import Document, documents, switched_text, text
 from adapterstilts.lab.languages import LANGUAGES, Language
 from adapterstilts.lab.tokenizer import MAX_LENGTH, train_tokenizer
 from adapterstilts.progress import Reporter
@@ -47,6 +47,8 @@ class PretrainingSettings:
     steps: int = field(default=6_000, metadata={"help": "Optimiser steps."})
     tokens: int = field(default=8192, metadata={"help": "Tokens of a batch of running text."})
     pair_batch: int = field(default=96, metadata={"help": "Pairs of a batch of parallel text."})
+    switched: float = field(default=0.4, metadata={"help": "Share of the documents with words of another language."})
+    switched_words: float = field(default=0.4, metadata={"help": "Share of the content words there that are."})
     mask_rate: float = field(default=0.2, metadata={"help": "Share of the tokens that is masked."})
     parallel_share: float = field(default=0.4, metadata={"help": "Share of the batches that are parallel text."})
     contrastive: float = field(default=0.5, metadata={"help": "Weight of the contrastive term on parallel text."})
@@ -62,7 +64,7 @@ class PretrainingSettings:
         for name in ("layers", "width", "heads", "documents", "pairs", "steps", "tokens", "pair_batch"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        for name in ("mask_rate", "parallel_share", "contrastive_from", "warmup"):
+        for name in ("mask_rate", "switched", "switched_words", "parallel_share", "contrastive_from", "warmup"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise SettingsError(f"{name} is a share from 0 to 1, not {getattr(self, name)}.")
         if self.width % self.heads:
@@ -117,7 +119,7 @@ def make_corpus(settings: PretrainingSettings, reporter: Reporter) -> tuple[XLMR
     for done, language in enumerate(languages, start=1):
         rng = random.Random(f"share {settings.seed} {language.code}")
         mine = rng.sample(pool[settings.pairs :], min(settings.documents, len(pool) - settings.pairs))
-        texts[language.code] = [text(document, language) for document in mine]
+        texts[language.code] = [_written(document, language, languages, settings, rng) for document in mine]
         parallel[language.code] = [text(document, language) for document in shared]
         reporter.advance(done)
     reporter.end()
@@ -137,6 +139,14 @@ def make_corpus(settings: PretrainingSettings, reporter: Reporter) -> tuple[XLMR
     ends = np.cumsum([len(ids) for ids in flat])
     ids = np.fromiter(itertools.chain.from_iterable(flat), dtype=np.int32, count=int(ends[-1]))
     return tokenizer, Corpus(np.asarray(rows, dtype=np.int32), ids, ends, len(languages))
+
+
+def _written(
+    document: Document, language: Language, languages: list[Language], settings: PretrainingSettings, rng: random.Random
+) -> str:
+    if rng.random() < settings.switched:
+        return switched_text(document, language, rng.choice(languages), settings.switched_words, rng)
+    return text(document, language)
 
 
 def kept_corpus(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+import unicodedata
 from itertools import islice
 
 import pytest
 
-from adapterstilts.lab.corpus import documents, sentence_or_question, text
+from adapterstilts.lab.corpus import documents, sentence_or_question, switched_text, text
 from adapterstilts.lab.languages import LANGUAGES
 from adapterstilts.lab.meaning import Clause, Compound
 from adapterstilts.lab.questions import facts
@@ -94,3 +95,18 @@ def test_sentences_of_a_document_have_a_space_between_them(code: str) -> None:
     document = next(documents("tests corpus"))
     said = text(document, LANGUAGES[code])
     assert said.count(". ") + said.count("? ") == len(document) - 1
+
+
+def test_switched_text_has_one_grammar_and_the_words_of_two() -> None:
+    source, other = LANGUAGES["qaa"], LANGUAGES["qoa"]
+    document = next(documents("switched"))
+    assert switched_text(document, source, other, 0.0, random.Random(0)) == text(document, source)
+    mixed = switched_text(document, source, other, 0.5, random.Random(0))
+    assert mixed == switched_text(document, source, other, 0.5, random.Random(0))
+    own = text(document, source).split()
+    assert len(mixed.split()) == len(own)  # words stand where the grammar of the first has them
+    scripts = ["GEORGIAN" in unicodedata.name(word[0]) for word in mixed.split()]
+    assert 0 < sum(scripts) < len(scripts)
+    assert [word for word, switched in zip(mixed.split(), scripts, strict=True) if not switched] == [
+        word for word, switched in zip(own, scripts, strict=True) if not switched
+    ]

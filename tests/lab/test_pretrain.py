@@ -77,7 +77,8 @@ def test_batches_depend_on_seed_and_step_alone(run: Path) -> None:
 
 
 def test_the_two_sides_of_a_pair_say_the_same(run: Path) -> None:
-    from adapterstilts.lab.parser import expressed, parse
+    from adapterstilts.lab.forms import expressed
+    from adapterstilts.lab.parser import parse
 
     tokenizer, corpus = kept_corpus(PretrainingSettings(**TINY), run, Reporter())
     languages = seen_languages()

@@ -45,18 +45,25 @@ def test_a_wrong_suite(name: str, says: str) -> None:
 @every_task
 def test_a_task_of_the_lab_is_one_of_the_catalogue_with_other_rows(task: TaskSpec) -> None:
     made = lab_task(task, ("qaa", "qab"), "qaa")
-    same = ("name", "kind", "format", "title", "labels", "choices", "metric", "unanswerable", "trains_on")
+    same = ("name", "kind", "format", "title", "choices", "metric", "unanswerable", "trains_on")
     assert all(getattr(made, name) == getattr(task, name) for name in same)
     assert (made.suite, made.source_language, made.suite_option) == ("lab", "qaa", " --suite lab")
     assert made.parallel is (task.kind == "target")
-    assert made.languages == (("qaa", "qab") if task.kind == "target" else ("qaa",))
+    retrieval = task.format == "retrieval"  # nothing to be found again in the source language
+    scored = ("qab",) if retrieval else ("qaa", "qab")
+    assert made.languages == (scored if task.kind == "target" else ("qaa",))
+    if task.labels_file:
+        assert len(made.labels) > 10
+        assert not made.labels_file
+    else:
+        assert made.labels == task.labels
     assert made.sources.keys() == task.sources.keys()
     for split, source in made.sources.items():
         assert source.columns == task.sources[split].columns
         assert source.label_aliases == task.sources[split].label_aliases
         assert (source.dataset, source.revision, source.split, source.part) == ("lab", None, split, (0.0, 1.0))
         assert source.config_for("qab") == f"{task.name}.qab"
-        assert made.languages_of(split) == (made.languages if split == "test" else ("qaa",))
+        assert made.languages_of(split) == (made.languages if split == "test" or retrieval else ("qaa",))
 
 
 def test_the_lab_has_the_tasks_that_it_has_rows_for(toy_lab: Any) -> None:
