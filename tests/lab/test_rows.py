@@ -107,7 +107,7 @@ LABELS: dict[str, tuple[str, set]] = {
 def test_labels_and_places_of_right_choices_are_even(task: str) -> None:
     column, labels = LABELS[task]
     split = next(iter(TASKS[task].sizes))
-    found = rows(task, SOURCE, split, 2000)
+    found = rows(task, SOURCE, split, 1500)
     counts = Counter(row[column] for row in found)
     assert set(counts) == labels
     for count in counts.values():
