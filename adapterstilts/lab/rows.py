@@ -290,7 +290,7 @@ def source_of(task: str, split: str) -> tuple[str, str]:
     raise DataUnavailableError(f"In the lab, '{task}' has no split '{split}'; it has {', '.join(found.sizes)}.")
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=128)
 def problems(task: str, part: str, count: int | None = None) -> tuple[Problem, ...]:
     """Return the problems of a part of a task, the first ``count`` if a number is given: the same in all languages.
 

@@ -22,6 +22,7 @@ from adapterstilts.lab.tasks.problems import Pair, Problem, part_of
 SIZE = 1 << 12
 ALLOWED = 0.05
 TRAIN, SCORED = 1500, 800
+READING = ["squad", "mlqa", "tydiqa"]
 Features = Iterable[str]
 
 
@@ -38,11 +39,12 @@ def drawn(task: str) -> Parts:
 def said(found: Iterable[tuple[Hashable, tuple[Problem, ...]]], task: str) -> Parts:
     """Say problems in the source language, those of the training part apart."""
     parts: Parts = ([], [])
+    train, scored = (1000, 500) if task in (*READING, "squad2") else (TRAIN, SCORED)  # texts take longest to draw
     for key, problems in found:
-        part, wanted = (parts[0], TRAIN) if part_of(key) == "train" else (parts[1], SCORED)
+        part, wanted = (parts[0], train) if part_of(key) == "train" else (parts[1], scored)
         made = (TASKS[task].row(problem, LANGUAGES[SOURCE], f"{task}-{len(part)}") for problem in problems)
         part.extend(itertools.islice(made, wanted - len(part)))
-        if len(parts[0]) == TRAIN and len(parts[1]) == SCORED:
+        if len(parts[0]) == train and len(parts[1]) == scored:
             break
     return parts
 
@@ -260,8 +262,6 @@ def test_mentions_of_a_person_do_not_tell_what_happens_next() -> None:
 
 
 # reading
-
-READING = ["squad", "mlqa", "tydiqa"]
 
 
 def answer_sentence(row: Row) -> tuple[int, int]:
