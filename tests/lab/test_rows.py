@@ -21,7 +21,7 @@ SPLITS = [(task, split) for task in TASKS for split in TASKS[task].sizes]
 SPOKEN = (SOURCE, "qob", "qoc")
 #: SHA-256 of the first 200 rows of each split, in three languages.
 HASHES = {
-    "anli": "6369e59e6deb9862",
+    "anli": "eb6276c7c8d3092e",
     "mnli": "489a02f250b62c2b",
     "qqp": "36faa4916b3fc101",
     "squad": "5aead7b53be9c52e",
@@ -29,7 +29,7 @@ HASHES = {
     "hellaswag": "f3734fe4ae1a4a3d",
     "ccg": "ca8eec6ffdaef1ac",
     "cosmosqa": "545b5d01848749c1",
-    "csqa": "18c0aa1937d57598",
+    "csqa": "ca02725eb11b2c74",
     "siqa": "8098ba9e574a89c6",
     "xnli": "fb66c2a7e1421b33",
     "pawsx": "f491bbf702de1c42",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import defaultdict
 from collections.abc import Hashable, Iterator
@@ -22,7 +23,7 @@ from adapterstilts.lab.concepts import (
 )
 from adapterstilts.lab.meaning import Clause, Compound, Meaning, Noun, Place, but
 from adapterstilts.lab.questions import ask, ask_fact, some
-from adapterstilts.lab.tasks.problems import Choice, Problem, part_of
+from adapterstilts.lab.tasks.problems import Choice, Part, Problem, part_of
 from adapterstilts.lab.world import Cast, Event, cast, effects, reason
 
 #: What somebody can do only with what he has.
@@ -160,20 +161,21 @@ def knowledge(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Problem, ...
     """Yield questions without a text about what all know, with five choices: the place or the kind of a thing.
 
     A fact is in one part of the data, so what is asked in the test rows must be known from pretraining. In each part,
-    what is right is drawn evenly over the choices of which the part has a fact, and wrong choices over the others.
+    what is right is drawn evenly over the choices of which the part has a fact, and wrong choices over the others; in
+    the training rows, of which one learns, every choice is right as often as chance has it.
     """
-    asked = [
-        (role, {right: found for right, things in known.items() if (found := _of_part(things, right, part))}, options)
-        for part in ("train", "validation", "test")
-        for role, known in _KNOWN.items()
-        if (options := [right for right, things in known.items() if _of_part(things, right, "train")])
-    ]
+    options = {role: list(_of_part(role, "train")) for role in _KNOWN}
+    parts: tuple[Part, ...] = ("train", "validation", "test")
+    even = _Even()
     while True:
-        role, facts, options = rng.choice(asked)
-        right = rng.choice([right for right in facts if right in options])
+        part, role = rng.choice(parts), rng.choice(list(_KNOWN))
+        facts = _of_part(role, part)
+        right = rng.choice([right for right in facts if right in options[role]])
         thing = rng.choice(facts[right])
-        wrong = rng.sample([other for other in options if other != right], 4)
+        wrong = rng.sample([other for other in options[role] if other != right], 4)
         order = rng.sample((right, *wrong), 5)
+        if part == "train" and not even.take([((role, choice),) for choice in order], order.index(right)):
+            continue
         choices: tuple[Meaning | Place, ...]
         if role == "place":
             question = ask_fact(Clause("be", some(thing), place=Place("in", Noun(right))), "place")
@@ -184,8 +186,12 @@ def knowledge(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Problem, ...
         yield (thing, right), (Choice((), question, choices, order.index(right)),)
 
 
-def _of_part(things: list[str], right: str, part: str) -> list[str]:
-    return [thing for thing in things if part_of((thing, right)) == part]
+@functools.cache
+def _of_part(role: str, part: Part) -> dict[str, list[str]]:
+    """Return what is right in a part of the data, and the things of which it is right there."""
+    known = _KNOWN[role].items()
+    found = {right: [thing for thing in things if part_of((thing, right)) == part] for right, things in known}
+    return {right: things for right, things in found.items() if things}
 
 
 def causes(rng: random.Random, choices: int = 2) -> Iterator[tuple[Hashable, tuple[Problem, ...]]]:

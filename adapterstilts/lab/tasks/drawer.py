@@ -11,6 +11,8 @@ from adapterstilts.lab.world import Cast, Event, beginning, cast, possible
 
 #: Verbs with a person or an animal as subject and as object, whichever.
 OF_ALL = ("help", "follow", "see", "call")
+#: Verbs for what goes on between people.
+BETWEEN = (*OF_ALL, "give", "show", "sell", "send")
 
 
 class Drawer:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from adapterstilts.lab.concepts import HYPERNYM, RARER
 from adapterstilts.lab.meaning import Clause, Compound, Meaning, Noun, Place, but
-from adapterstilts.lab.tasks.drawer import Drawer, details_to_add, swappable, swapped, with_adjective
+from adapterstilts.lab.tasks.drawer import BETWEEN, Drawer, details_to_add, swappable, swapped, with_adjective
 from adapterstilts.lab.tasks.problems import Pair, Problem
 from adapterstilts.lab.world import Cast, Event, effects
 
@@ -151,14 +151,14 @@ def _reworded(rng: random.Random, clause: Clause) -> Clause:
 
 def _same_words(draw: Drawer) -> tuple[Clause, Premises]:
     rng = draw.rng
-    (told, other), who = draw.events(count=2)
+    (told, other), who = draw.events(BETWEEN if rng.random() < 0.5 else (), count=2)
     main, beside = told.clause(), other.clause()
     ways = [way for way in details_to_add(main) if way in details_to_add(beside)]
     ways = [way for way in ways if not way.startswith("adj") or _noun(main, way).head != _noun(beside, way).head]
     way = rng.choice(ways)
     full = draw.add(main, way, who)
     laden = _with_detail_of(beside, full, way)
-    exchange = swappable(full)
+    exchange = swappable(full) and swappable(beside)  # of both or neither: which it is must not tell
     denies = not exchange or rng.random() < 0.3
     but_not = but(beside, negated=denies)
     if exchange and (not denies or rng.random() < 0.5):

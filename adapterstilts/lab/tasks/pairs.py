@@ -12,11 +12,8 @@ from collections.abc import Hashable, Iterator
 from adapterstilts.lab.concepts import ANIMALS, RARER, TIMES
 from adapterstilts.lab.meaning import Both, Clause, Noun, Place, Role, but
 from adapterstilts.lab.questions import ask, askable
-from adapterstilts.lab.tasks.drawer import Drawer, alike, swappable, swapped
+from adapterstilts.lab.tasks.drawer import BETWEEN, Drawer, alike, swappable, swapped
 from adapterstilts.lab.tasks.problems import Pair, Problem, part_of
-
-#: Verbs for what goes on between people.
-_BETWEEN = ("help", "follow", "see", "call", "give", "show", "sell", "send")
 
 
 def _fours(rng: random.Random, first: tuple[Clause, Clause], second: tuple[Clause, Clause]) -> tuple[Problem, ...]:
@@ -43,7 +40,7 @@ def paraphrases(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Problem, .
     """
     draw = Drawer(rng)
     while True:
-        event, who = draw.event((*_BETWEEN, "chase", "feed"))
+        event, who = draw.event((*BETWEEN, "chase", "feed"))
         clause = event.clause()
         if not swappable(clause):
             continue
@@ -97,7 +94,7 @@ def duplicate_questions(rng: random.Random) -> Iterator[tuple[Hashable, tuple[Pr
     """
     draw = Drawer(rng)
     while True:
-        event, who = draw.event(() if rng.random() < 0.5 else _BETWEEN)
+        event, who = draw.event(() if rng.random() < 0.5 else BETWEEN)
         clause = event.clause()
         if clause.place is None and rng.random() < 0.5:
             clause = but(clause, place=Place("in", rng.choice(who.places)))

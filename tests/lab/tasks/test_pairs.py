@@ -51,7 +51,7 @@ def test_each_text_comes_with_both_labels(generator: Callable) -> None:
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_a_sentence_is_in_one_part(generator: Callable) -> None:
     parts: dict[Hashable, str] = {}
-    for key, problems in groups(generator, 3000):
+    for key, problems in groups(generator, 1000):
         for problem in problems:
             assert isinstance(problem.first[0], Clause)
             said = repr(content(problem.first[0]))
