@@ -1,4 +1,4 @@
-"""Logits of encoded rows: one pass, sorted by length, padded a batch at a time."""
+"""One pass over encoded rows, sorted by length, padded a batch at a time; and the logits that a model gives them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,62 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.collate import Collator, feature_length
+from adapterstilts.tasks.formats.base import input_columns
 
 if TYPE_CHECKING:
     import numpy as np
+    from datasets import Dataset
+    from torch import Tensor
 
-    from adapterstilts.models.backbone import ComposedModel
+    from adapterstilts.models.backbone import Backbone, ComposedModel
     from adapterstilts.tasks.formats import Encoded
+
+
+def run_in_batches(
+    run: Callable[[dict[str, Tensor]], Any],
+    take: Callable[[list[int], dict[str, Tensor], Any], None],
+    backbone: Backbone,
+    features: Dataset,
+    *,
+    batch_size: int,
+    precision: str,
+    progress: Callable[[int], None] | None,
+) -> None:
+    """Run a model over all features, the longest first, in evaluation mode and without gradients.
+
+    Args:
+        run: takes a batch and gives the model's output.
+        take: takes the positions of a batch's features, the batch as it was padded, and the output.
+        backbone: whose model it is; put into evaluation mode, and back into the mode it was in.
+        features: one row an input, with ``input_ids``.
+        batch_size: features a forward pass.
+        precision: ``fp32`` or ``bf16`` (autocast).
+        progress: told the number of features done after each batch.
+    """
+    import torch
+
+    model: Any = backbone.model
+    device = next(model.parameters()).device
+    collate = Collator.of(backbone.tokenizer)
+    features = features.select_columns(input_columns(features.features))
+    lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    mode = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                chosen = order[start : start + batch_size]
+                columns = features[chosen]
+                rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+                batch = {name: tensor.to(device) for name, tensor in collate(rows).items()}
+                with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
+                    output = run(batch)
+                take(chosen, batch, output)
+                if progress is not None:
+                    progress(start + len(chosen))
+    finally:
+        model.train(mode)
 
 
 def predict_logits(
@@ -36,34 +86,23 @@ def predict_logits(
         one float32 array a feature, in the order of the features: (labels,), (choices,), (length, tags), or
         (2, length) for the start and end of spans.
     """
-    import torch
-
     model: Any = composed.model
-    device = next(model.parameters()).device
-    collate = Collator.of(composed.backbone.tokenizer)
-    names = [name for name in encoded.features.column_names if name in ("input_ids", "token_type_ids")]
-    features = encoded.features.select_columns(names)
-    lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    logits: list[Any] = [None] * len(order)
-    mode = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                chosen = order[start : start + batch_size]
-                columns = features[chosen]
-                rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-                batch = {name: tensor.to(device) for name, tensor in collate(rows).items()}
-                with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
-                    output = model(**batch)
-                values = _values(output)
-                for row, index in enumerate(chosen):
-                    logits[index] = _trimmed(values[row], lengths[index], composed.composition.head.kind)
-                if progress is not None:
-                    progress(start + len(chosen))
-    finally:
-        model.train(mode)
+    kind = composed.composition.head.kind
+    logits: list[Any] = [None] * len(encoded)
+
+    def take(chosen: list[int], batch: dict[str, Tensor], output: Any) -> None:
+        for index, values in zip(chosen, _trimmed(_values(output), batch, kind), strict=True):
+            logits[index] = values
+
+    run_in_batches(
+        lambda batch: model(**batch),
+        take,
+        composed.backbone,
+        encoded.features,
+        batch_size=batch_size,
+        precision=precision,
+        progress=progress,
+    )
     return logits
 
 
@@ -78,10 +117,11 @@ def _values(output: Any) -> np.ndarray:
     return result
 
 
-def _trimmed(values: np.ndarray, length: int, kind: str) -> np.ndarray:
-    """Cut padding off, and copy so that the whole batch need not be kept."""
+def _trimmed(values: np.ndarray, batch: dict[str, Tensor], kind: str) -> list[np.ndarray]:
+    """Return one array a feature with its padding cut off, copied so that the whole batch need not be kept."""
+    if kind not in ("question_answering", "tagging"):
+        return [row.copy() for row in values]
+    lengths = batch["attention_mask"].sum(dim=-1).tolist()
     if kind == "question_answering":
-        return values[:, :length].copy()
-    if kind == "tagging":
-        return values[:length].copy()
-    return values.copy()
+        return [row[:, :length].copy() for row, length in zip(values, lengths, strict=True)]
+    return [row[:length].copy() for row, length in zip(values, lengths, strict=True)]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.data.collate import Collator
 from adapterstilts.errors import ExpressionError, SettingsError
+from adapterstilts.evaluation.inference import run_in_batches
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -64,34 +63,26 @@ def sentence_vectors(
     model: Any = backbone.model
     encoder = model.base_model
     device = next(model.parameters()).device
-    collate = Collator.of(backbone.tokenizer)
-    features = features.select_columns(
-        [name for name in features.column_names if name in ("input_ids", "token_type_ids")]
+    vectors = torch.empty((len(layers), len(features), int(model.config.hidden_size)), device=device)
+
+    def take(chosen: list[int], batch: dict[str, Tensor], output: Any) -> None:
+        states = output.hidden_states
+        mask = batch["attention_mask"].unsqueeze(-1).float()
+        if states[-1].shape[1] != mask.shape[1]:
+            raise ExpressionError(
+                "An adapter of this composition lengthens the input (prompt tuning); sentence vectors need one "
+                "that does not, such as seq_bn."
+            )
+        for number, layer in enumerate(layers):
+            vectors[number, chosen] = (states[layer].float() * mask).sum(dim=1) / mask.sum(dim=1)
+
+    run_in_batches(
+        lambda batch: encoder(**batch, output_hidden_states=True, return_dict=True),
+        take,
+        backbone,
+        features,
+        batch_size=batch_size,
+        precision=precision,
+        progress=progress,
     )
-    lengths = [len(ids) for ids in features["input_ids"]]
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
-    vectors = torch.empty((len(layers), len(order), int(model.config.hidden_size)), device=device)
-    mode = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                chosen = order[start : start + batch_size]
-                columns = features[chosen]
-                rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-                batch = {name: tensor.to(device) for name, tensor in collate(rows).items()}
-                with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
-                    states = encoder(**batch, output_hidden_states=True, return_dict=True).hidden_states
-                mask = batch["attention_mask"].unsqueeze(-1).float()
-                if states[-1].shape[1] != mask.shape[1]:
-                    raise ExpressionError(
-                        "An adapter of this composition lengthens the input (prompt tuning); sentence vectors need one "
-                        "that does not, such as seq_bn."
-                    )
-                for number, layer in enumerate(layers):
-                    vectors[number, chosen] = (states[layer].float() * mask).sum(dim=1) / mask.sum(dim=1)
-                if progress is not None:
-                    progress(start + len(chosen))
-    finally:
-        model.train(mode)
     return vectors
