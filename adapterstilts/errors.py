@@ -37,6 +37,10 @@ class SettingsError(AdapterStiltsError):
     """Settings that contradict each other or lie outside their range."""
 
 
+class MissingPackageError(AdapterStiltsError):
+    """An optional package that is not installed; the message names it."""
+
+
 class TrainingError(AdapterStiltsError):
     """Training that cannot go on, such as a loss that is not finite."""
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapterstilts.lab.batches import batches_of
 from adapterstilts.lab.corpus import documents, text
 from adapterstilts.lab.languages import LANGUAGES, SOURCE, Language, distance
-from adapterstilts.lab.pretrain import batches_of, mean_of
+from adapterstilts.lab.pretrain import mean_of
 from adapterstilts.lab.rows import rows
 
 if TYPE_CHECKING:
@@ -148,8 +149,8 @@ An XLM-R of pico size for the lab of AdapterSTILTs: small generated languages of
 natural language.
 
 It was made by `adapterstilts lab pretrain` from generated text in the languages marked "read" below, by masked-language
-modelling, translation-language modelling on parallel texts, and a contrastive term on the two sides of these. The
-weights are kept in half precision.
+modelling, translation-language modelling on parallel texts, and contrastive terms on the texts and the words of their
+two sides. The weights are kept in half precision.
 
 ## Settings
 

@@ -67,7 +67,7 @@ def forms_of(language: Language) -> dict[str, list[Word]]:
             root = root + part if language.affixes == "suffixing" else part + root
         table.setdefault(write(root, language.script), []).append((concept, frozenset(said)))
 
-    cases = {"none": ("",), "2": ("", "ACC"), "4": ("", "ACC", "GEN", "DAT")}[language.cases]
+    cases = ("", *language.marked_cases)
     plurals = ("", "PL") if language.plural == "affix" else ("",)
     definite = ("", "DEF") if language.articles == "definite affix" else ("",)
     negation = ("", "NEG") if language.negation == "affix" else ("",)

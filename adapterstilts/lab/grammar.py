@@ -30,6 +30,8 @@ class Token:
     """The phrase of the main clause that it belongs to (``subject``, ``place`` …); empty for verbs and the like."""
     entity: str = "O"
     """Named entity: ``B-PER``, ``I-ORG`` … or ``O``."""
+    concept: str = ""
+    """What the word means, without its affixes; empty for punctuation."""
 
 
 _UPOS = (
@@ -69,6 +71,17 @@ class Sentence:
         """The sentence as it is written."""
         return join(self.language, [token.form for token in self.tokens])
 
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """The first character of each token in the text, and the one after its last."""
+        found: list[tuple[int, int]] = []
+        end = 0
+        for token in self.tokens:
+            start = end if _glued(self.language, token.form, end) else end + 1
+            end = start + len(token.form)
+            found.append((start, end))
+        return found
+
     def span(self, role: str) -> tuple[int, int]:
         """Return the first character of the phrase with this role, and the one after its last.
 
@@ -78,19 +91,21 @@ class Sentence:
         places = [index for index, token in enumerate(self.tokens) if token.role == role]
         if not places:
             raise ValueError(f"no phrase is '{role}' in: {self.text}")
-        forms = [token.form for token in self.tokens]
-        upto = join(self.language, forms[: places[-1] + 1])
-        phrase = join(self.language, forms[places[0] : places[-1] + 1])
-        return len(upto) - len(phrase), len(upto)
+        spans = self.spans
+        return spans[places[0]][0], spans[places[-1]][1]
 
 
 def join(language: Language, forms: Sequence[str]) -> str:
     """Join words as the language writes them: with spaces between words, none before punctuation."""
     text = ""
     for form in forms:
-        glued = not text or form in PUNCTUATION or not language.spaced
-        text += form if glued else f" {form}"
+        text += form if _glued(language, form, len(text)) else f" {form}"
     return text
+
+
+def _glued(language: Language, form: str, before: int) -> bool:
+    """Tell whether a word stands without a space after the text before it."""
+    return not before or form in PUNCTUATION or not language.spaced
 
 
 def sentence(meaning: Meaning, language: Language, words_of: WordsOf | None = None) -> Sentence:
@@ -109,15 +124,13 @@ class _Speaker:
         self.language = language
         self.words_of = words_of or (lambda _: language)
         self.order = language.word_order
-        self.verb_final = self.order.endswith("V")
-        self.verb_before_object = self.order.index("V") < self.order.index("O")
 
     # words
 
     def word(self, concept: str, use: str, affixes: Iterable[str] = (), *, upos: str = "", entity: str = "O") -> Token:
         said = tuple(affixes)
         form, gloss = _form(self.words_of(concept), concept, said)
-        return Token(form, gloss, upos or _UPOS.get(concept, "NOUN"), use, entity=entity)
+        return Token(form, gloss, upos or _UPOS.get(concept, "NOUN"), use, entity=entity, concept=concept)
 
     # phrases
 
@@ -139,7 +152,7 @@ class _Speaker:
             affixes.append("PL")
         if noun.definite and language.articles == "definite affix":
             affixes.append("DEF")
-        if case in self.cases:
+        if case in self.language.marked_cases:
             affixes.append(case)
         before: list[Token] = []
         after: list[Token] = []
@@ -167,14 +180,14 @@ class _Speaker:
         return [*before, self.word(noun.head, "noun", affixes), *after]
 
     def owner(self, owner: Noun) -> list[Token]:
-        if "GEN" in self.cases:
+        if "GEN" in self.language.marked_cases:
             return self.noun(owner, "GEN")
         of = self.word("of", "linker")
         said = self.noun(owner)
         return [of, *said] if self.language.genitive == "noun-genitive" else [*said, of]
 
     def name(self, noun: Noun, case: str, kind: str) -> list[Token]:
-        affixes = [case] if case in self.cases else []
+        affixes = [case] if case in self.language.marked_cases else []
         if noun.organisation:
             parts = [(noun.head, "name", "PROPN", []), (noun.organisation, "organisation", "NOUN", affixes)]
             if self.language.genitive == "noun-genitive":
@@ -189,10 +202,6 @@ class _Speaker:
             for index, (concept, use, upos, said) in enumerate(parts)
         ]
 
-    @property
-    def cases(self) -> tuple[str, ...]:
-        return {"none": (), "2": ("ACC",), "4": ("ACC", "GEN", "DAT")}[self.language.cases]
-
     def adposition(self, adposition: str, said: list[Token], use: str) -> list[Token]:
         word = self.word(adposition, f"adposition:{use}")
         return [word, *said] if self.language.adposition == "prepositions" else [*said, word]
@@ -201,7 +210,7 @@ class _Speaker:
         return self.adposition(place.adposition, self.noun(place.noun, kind=_place_kind(place)), use)
 
     def recipient(self, phrase: Phrase) -> list[Token]:
-        if "DAT" in self.cases:
+        if "DAT" in self.language.marked_cases:
             return self.phrase(phrase, "DAT")
         return self.adposition("to", self.phrase(phrase), "recipient")
 
@@ -231,10 +240,10 @@ class _Speaker:
         """Say a relative clause: verb, object and place, as the language orders them."""
         verb, said = self.verb(clause), self.object(clause)
         place = self.place(clause.place, _place_use(clause)) if clause.place else []
-        if self.verb_final:
+        if self.language.verb_final:
             tokens = [*place, *said, *verb]
         else:
-            tokens = [*(verb + said if self.verb_before_object else said + verb), *place]
+            tokens = [*(verb + said if self.language.verb_before_object else said + verb), *place]
         return _as("", tokens)
 
     def clause(self, clause: Clause) -> list[Token]:
@@ -265,7 +274,7 @@ class _Speaker:
         core = [parts[letter] for letter in self.order]
         front = time if clause.fronted else []
         late = [] if clause.fronted else time
-        if self.verb_final:
+        if self.language.verb_final:
             tokens = [*core[0], *place, *recipient, *core[1], *late, *core[2]]
         else:
             tokens = [*core[0], *core[1], *core[2], *recipient, *place, *late]
@@ -279,7 +288,7 @@ class _Speaker:
             counted = clause.object
             assert isinstance(counted, Noun), "what is counted is one noun"
             affixes = ["PL"] if self.language.plural == "affix" else []
-            affixes += ["ACC"] if "ACC" in self.cases else []
+            affixes += ["ACC"] if "ACC" in self.language.marked_cases else []
             return [self.word("how-many", "ask:number"), self.word(counted.head, "noun", affixes)]
         word = "what" if clause.asked == "object" and not clause.asks_person else QUESTION_WORDS[clause.asked]
         said = [self.word(word, f"ask:{clause.asked}")]

@@ -112,6 +112,21 @@ class Language:
         return self.script != "Thai"
 
     @property
+    def marked_cases(self) -> tuple[str, ...]:
+        """The cases that have an affix."""
+        return {"none": (), "2": ("ACC",), "4": ("ACC", "GEN", "DAT")}[self.cases]
+
+    @property
+    def verb_final(self) -> bool:
+        """Whether subject and object stand before the verb."""
+        return self.word_order.endswith("V")
+
+    @property
+    def verb_before_object(self) -> bool:
+        """Whether the object follows the verb."""
+        return self.word_order.index("V") < self.word_order.index("O")
+
+    @property
     def family(self) -> str:
         """The group, where tables of natural languages have the family."""
         return f"lab:{self.group}"

@@ -53,9 +53,6 @@ class _Reader:
         self.words = [table.get(form, []) for form in forms]
         self.forms = forms
         self.language = language
-        self.cases = {"none": (), "2": ("ACC",), "4": ("ACC", "GEN", "DAT")}[language.cases]
-        self.verb_final = language.word_order.endswith("V")
-        self.verb_before_object = language.word_order.index("V") < language.word_order.index("O")
 
     def sentence(self) -> Iterator[Meaning]:
         end = len(self.words) - 1
@@ -111,7 +108,7 @@ class _Reader:
         first = language.adjective == "adjective-noun"
         for before, noun_at in self.optional(ADJECTIVES, at, given=first):
             for concept, affixes in self.words[noun_at] if noun_at < len(self.words) else ():
-                wanted = case if case in self.cases else ""
+                wanted = case if case in self.language.marked_cases else ""
                 if (
                     concept not in NOUNS
                     or concept in ORGANISATIONS
@@ -146,7 +143,7 @@ class _Reader:
         yield None, at
         if plain or self.language.genitive != "genitive-noun":
             return
-        if "GEN" in self.cases:
+        if "GEN" in self.language.marked_cases:
             yield from self.noun(at, "GEN", plain=True)
         else:
             for owner, after in self.noun(at, plain=True):
@@ -157,7 +154,7 @@ class _Reader:
         yield noun, at
         if plain or self.language.genitive != "noun-genitive":
             return
-        starts = [at] if "GEN" in self.cases else [after for _, after in self.one_of(("of",), at)]
+        starts = [at] if "GEN" in self.language.marked_cases else [after for _, after in self.one_of(("of",), at)]
         for start in starts:
             for owner, end in self.noun(start, "GEN", plain=True):
                 yield replace(noun, owner=owner), end
@@ -179,7 +176,7 @@ class _Reader:
     def name(self, at: int, case: str) -> Iterator[tuple[Noun, int]]:
         if at >= len(self.words):
             return
-        wanted = frozenset({case} & set(self.cases))
+        wanted = frozenset({case} & set(self.language.marked_cases))
         head_first = self.language.genitive == "noun-genitive"
         for concept, affixes in self.words[at]:
             if concept in ORGANISATIONS and head_first and affixes == wanted:
@@ -220,7 +217,7 @@ class _Reader:
             yield Place(adposition, value), end
 
     def recipient(self, at: int) -> Iterator[tuple[Phrase, int]]:
-        if "DAT" in self.cases:
+        if "DAT" in self.language.marked_cases:
             yield from self.phrase(at, "DAT")
             return
         for _, value, end in self.with_adposition(at, ("to",), self.phrase):
@@ -241,8 +238,8 @@ class _Reader:
 
     def core(self, at: int) -> Iterator[tuple[Clause, int]]:
         """Yield clauses without subject, as relative clauses are."""
-        slots = ["place?", "object?", "verb"] if self.verb_final else (
-            ["verb", "object?", "place?"] if self.verb_before_object else ["object?", "verb", "place?"]
+        slots = ["place?", "object?", "verb"] if self.language.verb_final else (
+            ["verb", "object?", "place?"] if self.language.verb_before_object else ["object?", "verb", "place?"]
         )  # fmt: skip
         for clause, end, person in self.fill(Clause(""), slots, at, plain=True):
             adjunct = clause.place and clause.verb not in (*MOTION, *PLACING, "be")
@@ -252,7 +249,7 @@ class _Reader:
     def clause(self, at: int, end: int) -> Iterator[tuple[Clause, int]]:
         letters = {"S": "subject?", "V": "verb", "O": "object?"}
         core = [letters[letter] for letter in self.language.word_order]
-        if self.verb_final:
+        if self.language.verb_final:
             slots = [core[0], "place?", "recipient?", core[1], "time?", core[2]]
         else:
             slots = [*core, "recipient?", "place?", "time?"]
@@ -306,7 +303,7 @@ class _Reader:
             for subject, after in self.phrase(at):
                 yield but(clause, subject=subject), after
         elif slot == "object" and clause.asked not in ("object", "number"):
-            for said, after in self.phrase(at, "ACC" if "ACC" in self.cases else "", plain=plain):
+            for said, after in self.phrase(at, "ACC" if "ACC" in self.language.marked_cases else "", plain=plain):
                 yield but(clause, object=said), after
             for quality, after in self.one_of(ADJECTIVES, at):
                 yield but(clause, quality=quality), after
@@ -325,7 +322,7 @@ class _Reader:
         if role == "number":
             for _, noun_at in self.one_of(("how-many",), at):
                 for concept, affixes in self.words[noun_at] if noun_at < len(self.words) else ():
-                    case = {"ACC"} & set(self.cases)
+                    case = {"ACC"} & set(self.language.marked_cases)
                     plural = {"PL"} if self.language.plural == "affix" else set()
                     if concept in NOUNS and affixes == plural | case:
                         yield but(clause, asked="number", object=Noun(concept, plural=True)), noun_at + 1

@@ -1,178 +1,33 @@
-"""How the pico XLM-R is made: masked words, parallel pairs, and a contrastive term on the pairs.
+"""How the pico XLM-R is made: masked words, parallel pairs, and contrastive terms on texts and words of the pairs.
 
-The objectives are those of XLM (Conneau and Lample 2019, https://arxiv.org/abs/1901.07291: MLM, and TLM on pairs) and
-of InfoXLM (Chi et al. 2021, https://arxiv.org/abs/2007.07834: InfoNCE between the two sentences of a pair).
+The objectives are those of XLM (Conneau and Lample 2019, https://arxiv.org/abs/1901.07291: MLM, and TLM on pairs), of
+InfoXLM (Chi et al. 2021, https://arxiv.org/abs/2007.07834: InfoNCE between the two texts of a pair), and of Pan et al.
+(2021, https://arxiv.org/abs/2010.12547: contrast of aligned words). The lab knows which words are aligned; here words
+are contrasted at every layer, since adapters sit in every layer and transfer through those below them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import logging
 import math
-import random
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import SettingsError
 from adapterstilts.fingerprints import fingerprint
-from adapterstilts.lab.corpus import Document, documents, switched_text, text
-from adapterstilts.lab.languages import LANGUAGES, Language
-from adapterstilts.lab.tokenizer import MAX_LENGTH, train_tokenizer
+from adapterstilts.lab.batches import Batches, kept_corpus
+from adapterstilts.lab.settings import PretrainingSettings
+from adapterstilts.lab.tokenizer import MAX_LENGTH
 from adapterstilts.progress import Reporter
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
-    from transformers import XLMRobertaForMaskedLM, XLMRobertaTokenizerFast
+    from transformers import XLMRobertaForMaskedLM
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PretrainingSettings:
-    """All that the pico XLM-R depends on."""
-
-    seed: int = field(default=0, metadata={"help": "Seed of text, weights and order."})
-    layers: int = field(default=4, metadata={"help": "Number of layers."})
-    width: int = field(default=192, metadata={"help": "Hidden size."})
-    heads: int = field(default=6, metadata={"help": "Attention heads."})
-    vocabulary: int = field(default=6000, metadata={"help": "Pieces of the tokenizer."})
-    documents: int = field(default=12_000, metadata={"help": "Documents of a language."})
-    pairs: int = field(default=16_000, metadata={"help": "Texts that are there in all languages."})
-    steps: int = field(default=6_000, metadata={"help": "Optimiser steps."})
-    tokens: int = field(default=8192, metadata={"help": "Tokens of a batch of running text."})
-    pair_batch: int = field(default=96, metadata={"help": "Pairs of a batch of parallel text."})
-    switched: float = field(default=0.4, metadata={"help": "Share of the documents with words of another language."})
-    switched_words: float = field(default=0.4, metadata={"help": "Share of the content words there that are."})
-    mask_rate: float = field(default=0.2, metadata={"help": "Share of the tokens that is masked."})
-    parallel_share: float = field(default=0.4, metadata={"help": "Share of the batches that are parallel text."})
-    contrastive: float = field(default=0.5, metadata={"help": "Weight of the contrastive term on parallel text."})
-    contrastive_from: float = field(default=0.0, metadata={"help": "Share of the steps before the contrastive term."})
-    contrastive_layer: int = field(default=3, metadata={"help": "Layer whose mean the contrastive term takes."})
-    temperature: float = field(default=0.05, metadata={"help": "Temperature of the contrastive term."})
-    learning_rate: float = field(default=1e-3, metadata={"help": "Highest learning rate."})
-    warmup: float = field(default=0.05, metadata={"help": "Share of the steps in which the learning rate rises."})
-    weight_decay: float = field(default=0.01, metadata={"help": "Decoupled weight decay of matrices."})
-    checkpoint_every: int = field(default=500, metadata={"help": "Steps between checkpoints."})
-
-    def __post_init__(self) -> None:
-        for name in ("layers", "width", "heads", "documents", "pairs", "steps", "tokens", "pair_batch"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        for name in ("mask_rate", "switched", "switched_words", "parallel_share", "contrastive_from", "warmup"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise SettingsError(f"{name} is a share from 0 to 1, not {getattr(self, name)}.")
-        if self.width % self.heads:
-            raise SettingsError(f"The width ({self.width}) must be a multiple of the heads ({self.heads}).")
-        if not 1 <= self.contrastive_layer <= self.layers:
-            raise SettingsError(f"contrastive_layer must be from 1 to {self.layers}, not {self.contrastive_layer}.")
-
-
-@dataclass
-class Corpus:
-    """Pretraining text as token ids."""
-
-    running: np.ndarray
-    """Documents of all languages, in random order, cut into rows of ``ROW`` tokens. Shape (rows, ROW)."""
-    parallel: np.ndarray
-    """Ids of all parallel texts without special tokens, one after the other: the first text in all languages, the
-    second in all languages, and so on."""
-    ends: np.ndarray
-    """Where each of these ends."""
-    languages: int
-    """Number of languages."""
-
-    @property
-    def texts(self) -> int:
-        """Number of parallel texts."""
-        return len(self.ends) // self.languages
-
-    def version(self, number: int, language: int) -> list[int]:
-        """Return the ids of a parallel text in a language."""
-        at = number * self.languages + language
-        return self.parallel[(self.ends[at - 1] if at else 0) : self.ends[at]].tolist()
-
-
-ROW = 128
-
-
-def seen_languages() -> list[Language]:
-    """Return the languages that the pico XLM-R reads."""
-    return [language for language in LANGUAGES.values() if language.seen]
-
-
-def make_corpus(settings: PretrainingSettings, reporter: Reporter) -> tuple[XLMRobertaTokenizerFast, Corpus]:
-    """Write the text, train the tokenizer on a part of it, and turn all of it into ids."""
-    import numpy as np
-
-    languages = seen_languages()
-    pool = list(itertools.islice(documents(f"corpus {settings.seed}"), settings.documents * 3))
-    shared = [_short(document) for document in pool[: settings.pairs]]
-    reporter.begin("Writing the text", len(languages))
-    texts: dict[str, list[str]] = {}
-    parallel: dict[str, list[str]] = {}
-    for done, language in enumerate(languages, start=1):
-        rng = random.Random(f"share {settings.seed} {language.code}")
-        mine = rng.sample(pool[settings.pairs :], min(settings.documents, len(pool) - settings.pairs))
-        texts[language.code] = [_written(document, language, languages, settings, rng) for document in mine]
-        parallel[language.code] = [text(document, language) for document in shared]
-        reporter.advance(done)
-    reporter.end()
-    part = [line for lines in texts.values() for line in lines[:1500]]
-    tokenizer = train_tokenizer(part, settings.vocabulary)
-    lines = [line for lines in texts.values() for line in lines]
-    random.Random(f"order {settings.seed}").shuffle(lines)
-    stream: list[int] = []
-    rows: list[list[int]] = []
-    for ids in tokenizer(lines, add_special_tokens=False)["input_ids"]:
-        stream += [*ids, tokenizer.eos_token_id]
-        while len(stream) >= ROW - 1:
-            rows.append([tokenizer.bos_token_id, *stream[: ROW - 1]])
-            stream = stream[ROW - 1 :]
-    encoded = [tokenizer(parallel[language.code], add_special_tokens=False)["input_ids"] for language in languages]
-    flat = [ids for versions in zip(*encoded, strict=True) for ids in versions]
-    ends = np.cumsum([len(ids) for ids in flat])
-    ids = np.fromiter(itertools.chain.from_iterable(flat), dtype=np.int32, count=int(ends[-1]))
-    return tokenizer, Corpus(np.asarray(rows, dtype=np.int32), ids, ends, len(languages))
-
-
-def _written(
-    document: Document, language: Language, languages: list[Language], settings: PretrainingSettings, rng: random.Random
-) -> str:
-    if rng.random() < settings.switched:
-        return switched_text(document, language, rng.choice(languages), settings.switched_words, rng)
-    return text(document, language)
-
-
-def kept_corpus(
-    settings: PretrainingSettings, folder: Path, reporter: Reporter
-) -> tuple[XLMRobertaTokenizerFast, Corpus]:
-    """Return the text of a run, made at its beginning and kept in its folder."""
-    import numpy as np
-    from transformers import XLMRobertaTokenizerFast
-
-    file = folder / "corpus.npz"
-    if file.exists():
-        with np.load(file) as kept:
-            corpus = Corpus(kept["running"], kept["parallel"], kept["ends"], int(kept["languages"]))
-        return XLMRobertaTokenizerFast.from_pretrained(folder / "tokenizer"), corpus
-    tokenizer, corpus = make_corpus(settings, reporter)
-    tokenizer.save_pretrained(folder / "tokenizer")
-    new = folder / "corpus.new.npz"
-    np.savez(
-        new, running=corpus.running, parallel=corpus.parallel, ends=corpus.ends, languages=np.int64(corpus.languages)
-    )
-    new.replace(file)
-    return tokenizer, corpus
-
-
-def _short(document: Document) -> Document:
-    return document[:2]
 
 
 def new_model(settings: PretrainingSettings, vocabulary: int) -> XLMRobertaForMaskedLM:
@@ -198,76 +53,13 @@ def new_model(settings: PretrainingSettings, vocabulary: int) -> XLMRobertaForMa
     return XLMRobertaForMaskedLM(config)
 
 
-class Batches:
-    """Batches of running and of parallel text; the same for the same seed and step, wherever a run begins."""
-
-    def __init__(self, corpus: Corpus, settings: PretrainingSettings, tokenizer: Any) -> None:
-        self.corpus = corpus
-        self.settings = settings
-        self.vocabulary = len(tokenizer)
-        self.mask = tokenizer.mask_token_id
-
-    def at(self, step: int) -> dict[str, Tensor]:
-        """Return the batch of a step: ``ids``, ``attention``, ``labels`` (-100 where not masked); pairs also have
-        the two sentences alone: ``first``, ``first_attention``, ``second``, ``second_attention``.
-        """
-        import numpy as np
-        import torch
-
-        rng = np.random.default_rng((self.settings.seed, step))
-        if rng.random() < self.settings.parallel_share:
-            return self._pairs(rng)
-        rows = self.corpus.running[rng.integers(len(self.corpus.running), size=max(1, self.settings.tokens // ROW))]
-        ids = torch.from_numpy(rows.astype(np.int64))
-        return self._masked(ids, torch.ones_like(ids), rng)
-
-    def _pairs(self, rng: np.random.Generator) -> dict[str, Tensor]:
-        import torch
-
-        texts = rng.integers(self.corpus.texts, size=self.settings.pair_batch)
-        firsts, seconds, joined = [], [], []
-        for index in texts:
-            a, b = rng.choice(self.corpus.languages, size=2, replace=False)
-            if rng.random() < 0.5 and b != 0:  # half of the pairs are with the source, as parallel text is found
-                a = 0
-            first, second = self.corpus.version(index, a)[:60], self.corpus.version(index, b)[:60]
-            firsts.append([0, *first, 2])
-            seconds.append([0, *second, 2])
-            joined.append([0, *first, 2, 2, *second, 2])
-        ids, attention = _pad(joined)
-        batch = self._masked(ids, attention, rng)
-        batch["first"], batch["first_attention"] = _pad(firsts)
-        batch["second"], batch["second_attention"] = _pad(seconds)
-        batch["texts"] = torch.from_numpy(texts)
-        return batch
-
-    def _masked(self, ids: Tensor, attention: Tensor, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Mask as BERT does (Devlin et al. 2019): 80 % become the mask, 10 % any piece, 10 % stay."""
-        import torch
-
-        chosen = torch.from_numpy(rng.random(ids.shape) < self.settings.mask_rate) & (ids > 3)
-        what = torch.from_numpy(rng.random(ids.shape))
-        other = torch.from_numpy(rng.integers(4, self.vocabulary - 1, size=ids.shape))
-        masked = torch.where(chosen & (what < 0.8), torch.full_like(ids, self.mask), ids)
-        masked = torch.where(chosen & (what >= 0.9), other, masked)
-        labels = torch.where(chosen, ids, torch.full_like(ids, -100))
-        return {"ids": masked, "attention": attention, "labels": labels}
-
-
-def _pad(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
-    import torch
-
-    longest = max(map(len, rows))
-    ids = torch.tensor([[*row, *[1] * (longest - len(row))] for row in rows])
-    return ids, (ids != 1).long()
-
-
 def loss_of(
-    model: XLMRobertaForMaskedLM, batch: dict[str, Tensor], settings: PretrainingSettings, weight: float
+    model: XLMRobertaForMaskedLM, batch: dict[str, Tensor], settings: PretrainingSettings, contrast: bool
 ) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss of a batch and its parts.
+    """Return the loss of a batch and its parts: ``mlm`` or ``tlm``, and of pairs ``texts`` and ``words`` if wanted.
 
-    Logits are worked out at masked positions alone. ``weight`` is that of the contrastive term.
+    Logits are worked out at masked positions alone. The contrastive terms are those of parallel texts, by the mean of
+    ``contrastive_layer``, and of translated words, by the mean of their pieces, averaged over all layers.
     """
     import torch
     from torch.nn import functional
@@ -275,21 +67,70 @@ def loss_of(
     padded = batch["attention"] if not bool(batch["attention"].all()) else None
     hidden = model.roberta(batch["ids"], attention_mask=padded).last_hidden_state
     at = batch["labels"] != -100
-    masked = functional.cross_entropy(model.lm_head(hidden[at]).float(), batch["labels"][at])
-    parts = {"mlm" if "first" not in batch else "tlm": float(masked.detach())}
-    if "first" not in batch or not weight:
-        return masked, parts
-    vectors = []
-    for side in ("first", "second"):
-        states = model.roberta(
-            batch[side], attention_mask=batch[f"{side}_attention"], output_hidden_states=True
-        ).hidden_states[settings.contrastive_layer]
-        vectors.append(functional.normalize(mean_of(states, batch[f"{side}_attention"]).float(), dim=-1))
-    scores = vectors[0] @ vectors[1].T / settings.temperature
-    right = torch.arange(len(scores))
-    contrast = (functional.cross_entropy(scores, right) + functional.cross_entropy(scores.T, right)) / 2
-    parts["contrast"] = float(contrast.detach())
-    return masked + weight * contrast, parts
+    loss = functional.cross_entropy(model.lm_head(hidden[at]).float(), batch["labels"][at])
+    parts = {"mlm" if "first" not in batch else "tlm": loss}
+    if "first" in batch and contrast:
+        sides = [
+            (
+                model.roberta(batch[side], attention_mask=batch[f"{side}_attention"], output_hidden_states=True),
+                batch[f"{side}_attention"],
+                batch[f"{side}_words"],
+            )
+            for side in ("first", "second")
+        ]
+        if settings.contrastive:
+            one, other = (
+                mean_of(output.hidden_states[settings.contrastive_layer], there) for output, there, _ in sides
+            )
+            parts["texts"] = info_nce(one, other, settings.temperature)
+            loss = loss + settings.contrastive * parts["texts"]
+        if settings.words and len(concepts := batch["concepts"]):
+            same = concepts.unsqueeze(0) == concepts.unsqueeze(1)
+            layers = []
+            for layer in range(1, settings.layers + 1):
+                one, other = (words_of(output.hidden_states[layer], words, len(same)) for output, _, words in sides)
+                layers.append(info_nce(one, other, settings.temperature, same))
+            parts["words"] = torch.stack(layers).mean()
+            loss = loss + settings.words * parts["words"]
+    return loss, {name: float(part.detach()) for name, part in parts.items()}
+
+
+def info_nce(one: Tensor, other: Tensor, temperature: float, same: Tensor | None = None) -> Tensor:
+    """Return how badly each vector tells its partner among all of the other side, by the cosine; both ways.
+
+    Args:
+        one: shape (vectors, width).
+        other: the partners in the same order, same shape.
+        temperature: that of the softmax.
+        same: which are not told apart, though no partners, shape (vectors, vectors).
+    """
+    import torch
+    from torch.nn import functional
+
+    scores = functional.normalize(one.float(), dim=-1) @ functional.normalize(other.float(), dim=-1).T / temperature
+    right = torch.arange(len(scores), device=scores.device)
+    if same is not None:
+        scores = scores.masked_fill(same & (right.unsqueeze(0) != right.unsqueeze(1)), float("-inf"))
+    return (functional.cross_entropy(scores, right) + functional.cross_entropy(scores.T, right)) / 2
+
+
+def words_of(states: Tensor, words: Tensor, count: int) -> Tensor:
+    """Return the mean state over the pieces of each word.
+
+    Args:
+        states: shape (batch, length, width).
+        words: the number of each piece's word, -1 for none, shape (batch, length).
+        count: number of words.
+
+    Returns:
+        shape (count, width).
+    """
+    import torch
+
+    at = words >= 0
+    sums = torch.zeros(count, states.shape[-1], device=states.device)
+    sums = sums.index_add(0, words[at], states[at].float())
+    return sums / torch.bincount(words[at], minlength=count).unsqueeze(-1)
 
 
 def mean_of(states: Tensor, attention: Tensor) -> Tensor:
@@ -346,9 +187,9 @@ def pretrain(settings: PretrainingSettings, folder: Path, reporter: Reporter | N
             for group in optimizer.param_groups:
                 group["lr"] = settings.learning_rate * _rate(step, settings)
             batch = {key: value.to(device) for key, value in batches.at(step).items()}
-            weight = settings.contrastive if step >= settings.contrastive_from * settings.steps else 0.0
+            contrast = step >= settings.contrastive_from * settings.steps
             with torch.autocast(device, dtype=torch.bfloat16):
-                loss, parts = loss_of(model, batch, settings, weight)
+                loss, parts = loss_of(model, batch, settings, contrast)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -390,9 +231,3 @@ def save_model(model: Any, tokenizer: Any, folder: Path, settings: PretrainingSe
         json.dumps({"settings": settings_of_model, "fingerprint": fingerprint(settings_of_model)}, indent=2) + "\n"
     )
     return folder
-
-
-def batches_of(texts: list[list[int]], size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield padded batches of texts without special tokens."""
-    for start in range(0, len(texts), size):
-        yield _pad([[0, *ids[: MAX_LENGTH - 2], 2] for ids in texts[start : start + size]])

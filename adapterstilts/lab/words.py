@@ -15,7 +15,7 @@ from adapterstilts.lab.languages import LANGUAGES, PHONOTACTICS, SOURCE, Languag
 SOUNDS = "ptkbdgmnszlrfvhjwxcaeiou"
 _LETTERS = {
     "Latin": SOUNDS,
-    "Cyrillic": "птқбдгмнсзлрфвхйўшчаэиоу",
+    "Cyrillic": "пткбдгмнсзлрфвхйўшчаэиоу",
     "Greek": "πτκβδγμνσζλρφθχϊωξψαειου",
     "Georgian": "პტკბდგმნსზლრფვჰჲწშჩაეიოუ",
     "Devanagari": "पतकबदगमनसजलरफवहयखशचािीोु",
@@ -49,6 +49,12 @@ def _table(script: str) -> Mapping[int, str]:
     if script == "Armenian":  # its u is written with two letters
         return {ord(sound): letter for sound, letter in zip(SOUNDS, [*letters[:23], letters[23:]], strict=True)}
     return {ord(sound): letter for sound, letter in zip(SOUNDS, letters, strict=True)}
+
+
+def letters() -> str:
+    """Return every sign that ``write`` uses, of all scripts."""
+    devanagari = {*_INITIAL_VOWELS.values(), *_DEVANAGARI_VOWELS.values(), VIRAMA}
+    return "".join(sorted(set().union(*_LETTERS.values(), *devanagari)))
 
 
 def _write_devanagari(sounds: str) -> str:

@@ -9,15 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapterstilts.errors import SettingsError, unknown
+from adapterstilts.settings import setting
 from adapterstilts.tasks.formats.base import EncodingSettings
 
 LARGEST_SEED = 2**32 - 1
 PRECISIONS = ("fp32", "bf16")
-
-
-def setting(default: Any, help: str) -> Any:
-    """Return a dataclass field with its line of help."""
-    return dataclasses.field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)
