@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from adapterstilts.errors import DataUnavailableError, SettingsError
-from adapterstilts.lab.grammar import Sentence, sentence
 from adapterstilts.lab.languages import (
     FEATURES,
     SOURCE,
@@ -24,15 +23,14 @@ from adapterstilts.lab.languages import (
     get_language,
     read_language,
 )
-from adapterstilts.lab.meaning import Meaning
-from adapterstilts.lab.parser import parse
-from adapterstilts.lab.pretrain import PretrainingSettings
-from adapterstilts.lab.questions import ask, askable
-from adapterstilts.lab.rows import rows
-from adapterstilts.lab.teller import Teller
+from adapterstilts.lab.settings import PretrainingSettings
 
 from .console import notes, print_json, print_table, result_console, session
 from .options import Json, with_settings
+
+if TYPE_CHECKING:
+    from adapterstilts.lab.grammar import Sentence
+    from adapterstilts.lab.meaning import Meaning
 
 app = typer.Typer(
     name="lab",
@@ -64,6 +62,8 @@ def sample(
     json: Json = False,
 ) -> None:
     """Show rows of a task in a language, with the columns that the Hub's data set has."""
+    from adapterstilts.lab.rows import rows
+
     with session():
         if count < 1:
             raise SettingsError(f"--count must be at least 1, not {count}.")
@@ -96,6 +96,9 @@ def new_language(
 
     Example of a FILE: {code: qpa, name: mine, word_order: VSO, adjective: noun-adjective, script: Greek}
     """
+    from adapterstilts.lab.grammar import sentence
+    from adapterstilts.lab.parser import parse
+
     with session():
         try:
             text = file.read_text(encoding="utf-8")
@@ -136,6 +139,8 @@ def pretrain(
 
 
 def _document(language: Language, seed: int) -> dict[str, Any]:
+    from adapterstilts.lab.grammar import sentence
+
     source = get_language(SOURCE)
     sentences = [(sentence(meaning, language), sentence(meaning, source)) for meaning in _meanings(seed)]
     return {
@@ -161,6 +166,9 @@ def _document(language: Language, seed: int) -> dict[str, Any]:
 
 def _meanings(seed: int, count: int = 3) -> list[Meaning]:
     """Return sentences of a story, with a question about it at the end."""
+    from adapterstilts.lab.questions import ask, askable
+    from adapterstilts.lab.teller import Teller
+
     teller = Teller(random.Random(f"show {seed}"))
     if count > 3:
         return [teller.sentence() for _ in range(count)]
@@ -172,6 +180,8 @@ def _meanings(seed: int, count: int = 3) -> list[Meaning]:
 
 
 def _print_language(language: Language, seed: int) -> None:
+    from adapterstilts.lab.grammar import sentence
+
     source = get_language(SOURCE)
     apart = differences(source, language)
     table = Table(title=f"{language.code} {language.name}", title_justify="left")

@@ -264,7 +264,7 @@ def toy_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_backbone_folder
     )
     rows.SIZES = {name: dict(sizes) for name in ("mnli", "squad")}
     rows.SIZES |= {name: sizes | {"test": EVAL_ROWS + 1} for name in ("panx", "tydiqa")}
-    rows.load, rows.LABELS, rows.WORDING = load, {}, {}
+    rows.load, rows.LABELS, rows.wording = load, {}, lambda task: {}
     lab.languages, lab.rows = languages, rows
     for module in (lab, languages, rows):
         monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -71,15 +71,15 @@ def _pair(first: str, second: str, label: str, names: tuple[str, ...] | None = N
 def _reading(problem: Problem, language: Language, number: str) -> Row:
     assert isinstance(problem, Reading)
     sentences = [sentence(meaning, language) for meaning in problem.context]
+    context = " ".join(said.text for said in sentences)
     answers: dict[str, list] = {"text": [], "answer_start": []}
     if problem.sentence is not None and problem.role is not None:
         start, end = answer_span(sentences, problem.sentence, problem.role)
-        context = " ".join(said.text for said in sentences)
         answers = {"text": [context[start:end]], "answer_start": [start]}
     return {
         "id": number,
         "title": number,
-        "context": " ".join(said.text for said in sentences),
+        "context": context,
         "question": sentence(problem.question, language).text,
         "answers": answers,
     }
@@ -90,10 +90,10 @@ def answer_span(sentences: list[Sentence], at: int, role: str) -> tuple[int, int
     said = sentences[at]
     before = sum(len(other.text) + 1 for other in sentences[:at])
     if role == "number":
-        at = next(i for i, token in enumerate(said.tokens) if token.use == "numeral" and token.role == "object")
-        upto = Sentence(said.language, said.tokens[: at + 1]).text
-        return before + len(upto) - len(said.tokens[at].form), before + len(upto)
-    start, end = said.span(role)
+        numerals = (i for i, token in enumerate(said.tokens) if token.use == "numeral" and token.role == "object")
+        start, end = said.spans[next(numerals)]
+    else:
+        start, end = said.span(role)
     return before + start, before + end
 
 
@@ -265,12 +265,14 @@ SIZES: dict[str, dict[str, int]] = {
 }
 #: Labels of tasks that the Hub's users bring themselves.
 LABELS: dict[str, tuple[str, ...]] = {"ccg": CATEGORIES}
-#: What texts say for a value of a column: XCOPA keeps the words of its source language in all languages.
-WORDING: dict[str, dict[str, str]] = {
-    "xcopa": {
-        relation: lexicon(LANGUAGES[SOURCE]).roots[word] for relation, word in (("cause", "because"), ("effect", "so"))
-    }
-}
+
+
+def wording(task: str) -> dict[str, str]:
+    """Return what texts say for a value of a column: XCOPA keeps the words of its source language in all languages."""
+    if task != "xcopa":
+        return {}
+    roots = lexicon(LANGUAGES[SOURCE]).roots
+    return {"cause": roots["because"], "effect": roots["so"]}
 
 
 def source_of(task: str, split: str) -> tuple[str, str]:

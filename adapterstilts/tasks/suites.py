@@ -120,7 +120,7 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
     Training and validation rows are in the source language; the test rows of a target task are in all languages, the
     same problems said in each. Where sentences are to be found again in the source language, it is not among them.
     """
-    from adapterstilts.lab.rows import LABELS, WORDING
+    from adapterstilts.lab.rows import LABELS, wording
 
     retrieval = spec.format == "retrieval"
     scored = tuple(code for code in languages if not (retrieval and code == source_language))
@@ -134,7 +134,7 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
             columns=hub.columns,
             language_from="config" if split == "test" or retrieval else "fixed",
             label_aliases=hub.label_aliases,
-            wording=WORDING.get(spec.name, {}),
+            wording=wording(spec.name),
         )
 
     return replace(
