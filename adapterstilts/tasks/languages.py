@@ -1,4 +1,4 @@
-"""What is known of a language, and the languages of XTREME and of XCOPA: code, name, family, script.
+"""What is known of a language, and the languages of XTREME and XTREME-R: code, name, family, script.
 
 Families follow Glottolog's top level where XTREME's paper (Hu et al. 2020, https://arxiv.org/abs/2003.11080, table 7)
 splits Indo-European into branches; scripts are ISO 15924 names.
@@ -27,6 +27,7 @@ class Language:
 _TABLE = """
 af Afrikaans  Indo-European:Germanic   Latin
 ar Arabic     Afro-Asiatic             Arabic
+az Azerbaijani Turkic                  Latin
 bg Bulgarian  Indo-European:Slavic     Cyrillic
 bn Bengali    Indo-European:Indo-Aryan Bengali
 de German     Indo-European:Germanic   Latin
@@ -38,6 +39,7 @@ eu Basque     Basque                   Latin
 fa Persian    Indo-European:Iranian    Arabic
 fi Finnish    Uralic                   Latin
 fr French     Indo-European:Romance    Latin
+gu Gujarati   Indo-European:Indo-Aryan Gujarati
 he Hebrew     Afro-Asiatic             Hebrew
 hi Hindi      Indo-European:Indo-Aryan Devanagari
 ht Haitian    Indo-European:Romance    Latin
@@ -49,13 +51,17 @@ jv Javanese   Austronesian             Latin
 ka Georgian   Kartvelian               Georgian
 kk Kazakh     Turkic                   Cyrillic
 ko Korean     Koreanic                 Hangul
+lt Lithuanian Indo-European:Baltic     Latin
 ml Malayalam  Dravidian                Malayalam
 mr Marathi    Indo-European:Indo-Aryan Devanagari
 ms Malay      Austronesian             Latin
 my Burmese    Sino-Tibetan             Myanmar
 nl Dutch      Indo-European:Germanic   Latin
+pa Punjabi    Indo-European:Indo-Aryan Gurmukhi
+pl Polish     Indo-European:Slavic     Latin
 pt Portuguese Indo-European:Romance    Latin
 qu Quechua    Quechuan                 Latin
+ro Romanian   Indo-European:Romance    Latin
 ru Russian    Indo-European:Slavic     Cyrillic
 sw Swahili    Niger-Congo              Latin
 ta Tamil      Dravidian                Tamil
@@ -63,8 +69,10 @@ te Telugu     Dravidian                Telugu
 th Thai       Kra-Dai                  Thai
 tl Tagalog    Austronesian             Latin
 tr Turkish    Turkic                   Latin
+uk Ukrainian  Indo-European:Slavic     Cyrillic
 ur Urdu       Indo-European:Indo-Aryan Arabic
 vi Vietnamese Austroasiatic            Latin
+wo Wolof      Niger-Congo              Latin
 yo Yoruba     Niger-Congo              Latin
 zh Chinese    Sino-Tibetan             Han
 """
@@ -74,8 +82,10 @@ LANGUAGES: dict[str, Language] = {
     for code, name, family, script in (line.split() for line in _TABLE.strip().splitlines())
 }
 
-#: Haitian and Quechua come with XCOPA.
-XTREME_LANGUAGES = tuple(code for code in LANGUAGES if code not in ("ht", "qu"))
+#: The others come with XTREME-R.
+XTREME_LANGUAGES = tuple(
+    code for code in LANGUAGES if code not in ("az", "gu", "ht", "lt", "pa", "pl", "qu", "ro", "uk", "wo")
+)
 
 
 def get_language(code: str, among: Mapping[str, Language] = LANGUAGES) -> Language:

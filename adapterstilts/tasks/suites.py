@@ -87,7 +87,11 @@ def _xtreme() -> Suite:
         backbone="xlm-roberta-base",
         source_language="en",
         tasks=TASKS,
-        languages=LANGUAGES,
+        languages={
+            code: language
+            for code, language in LANGUAGES.items()
+            if any(code in task.languages for task in TASKS.values())
+        },
     )
 
 

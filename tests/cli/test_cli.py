@@ -26,7 +26,7 @@ from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import TASKS
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-COMMANDS = ("train-intermediate", "compose", "evaluate", "predict", "tasks", "languages", "fetch", "runs")
+COMMANDS = ("train-intermediate", "compose", "evaluate", "predict", "score", "tasks", "languages", "fetch", "runs")
 TINY = ("--steps", "3", "--batch-size", "4", "--max-length", "64", "--evaluations", "1")
 NLI_ROW = {"text": "the cat sees a tree", "text_pair": "indeed a tree"}
 

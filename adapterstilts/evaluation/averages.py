@@ -1,0 +1,178 @@
+"""How XTREME and XTREME-R average: languages to a task's score, tasks to groups and to one number.
+
+A task's score is the mean over its languages, English among them (Hu et al. 2020, https://arxiv.org/abs/2003.11080;
+Ruder et al. 2021, https://arxiv.org/abs/2104.07412); where questions are answered it is the mean of F1 and exact match.
+Two thirds of what intermediate tasks bring to XTREME's average comes from its two retrieval tasks, so the average
+without them stands beside the full one, as do the mean without English and the transfer gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from adapterstilts.errors import unknown
+
+Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Scores in percent by task, language and metric."""
+
+ENGLISH = "en"
+QUESTIONS = ("exact_match", "f1")
+#: Metrics whose mean is a task's score, by task.
+SCORED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    dict.fromkeys(("xnli", "pawsx", "xcopa", "tatoeba"), ("accuracy",))
+    | dict.fromkeys(("udpos", "panx", "bucc2018"), ("f1",))
+    | dict.fromkeys(("xquad", "mlqa", "tydiqa"), QUESTIONS)
+    | dict.fromkeys(("mewslix", "lareqa"), ("map@20",))
+)
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_XNLI = _codes("ar bg de el en es fr hi ru sw th tr ur vi zh")
+_XQUAD = _codes("ar de el en es hi ru th tr vi zh")
+_MLQA = _codes("ar de en es hi vi zh")
+_TYDIQA = _codes("ar bn en fi id ko ru sw te")
+_UDPOS = _codes("af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh")
+_PANX = tuple(sorted({*_UDPOS, *_codes("bn jv ka ml ms my sw")}))
+_TATOEBA = tuple(sorted({*_PANX} - {"en", "ms", "my", "yo"}))
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The tasks of a benchmark, their languages, and how they are grouped."""
+
+    name: str
+    languages: Mapping[str, tuple[str, ...]]
+    """Codes by task; tasks are named as XTREME's prediction folders are."""
+    groups: Mapping[str, tuple[str, ...]]
+
+
+BENCHMARKS: Mapping[str, Benchmark] = {
+    "xtreme": Benchmark(
+        "xtreme",
+        {
+            "xnli": _XNLI,
+            "pawsx": _codes("de en es fr ja ko zh"),
+            "udpos": _UDPOS,
+            "panx": _PANX,
+            "xquad": _XQUAD,
+            "mlqa": _MLQA,
+            "tydiqa": _TYDIQA,
+            "bucc2018": _codes("de fr ru zh"),
+            "tatoeba": _TATOEBA,
+        },
+        {
+            "classification": ("xnli", "pawsx"),
+            "tagging": ("udpos", "panx"),
+            "qa": ("xquad", "mlqa", "tydiqa"),
+            "retrieval": ("bucc2018", "tatoeba"),
+        },
+    ),
+    "xtreme-r": Benchmark(
+        "xtreme-r",
+        {
+            "xnli": _XNLI,
+            "xcopa": _codes("et ht id it qu sw ta th tr vi zh"),
+            "udpos": tuple(sorted({*_UDPOS, *_codes("lt pl ro uk wo")})),
+            "panx": tuple(sorted({*_PANX, *_codes("az gu lt pa pl qu ro uk")})),
+            "xquad": tuple(sorted({*_XQUAD, "ro"})),
+            "mlqa": _MLQA,
+            "tydiqa": _TYDIQA,
+            "mewslix": _codes("ar de en es fa ja pl ro ta tr uk"),
+            "lareqa": _XQUAD,
+            "tatoeba": tuple(sorted({*_TATOEBA, *_codes("az lt pl ro uk")})),
+        },
+        {
+            "classification": ("xnli", "xcopa"),
+            "tagging": ("udpos", "panx"),
+            "qa": ("xquad", "mlqa", "tydiqa"),
+            "retrieval": ("mewslix", "lareqa", "tatoeba"),
+        },
+    ),
+}
+
+
+def get_benchmark(name: str) -> Benchmark:
+    """Return the benchmark ``xtreme`` or ``xtreme-r``.
+
+    Raises:
+        UnknownNameError: there is none of this name.
+    """
+    if name not in BENCHMARKS:
+        raise unknown("benchmark", name, BENCHMARKS)
+    return BENCHMARKS[name]
+
+
+@dataclass(frozen=True)
+class TaskAverage:
+    """What a task's languages average to, in percent."""
+
+    score: float
+    """The task's score over all languages that were scored, English among them."""
+    without_english: float | None
+    """The same over all others; None where there are none, or where the task has no English."""
+    gap: float | None
+    """English minus ``without_english``: the cross-lingual transfer gap."""
+    metrics: Mapping[str, float]
+    """Mean over languages of each metric."""
+    missing: tuple[str, ...]
+    """Languages of the benchmark that were not scored."""
+
+
+@dataclass(frozen=True)
+class Averages:
+    """What a benchmark's tasks average to, in percent. An average over tasks of which one is missing is None."""
+
+    tasks: Mapping[str, TaskAverage]
+    groups: Mapping[str, float | None]
+    all_tasks: float | None
+    without_retrieval: float | None
+
+
+def average(scores: Scores, benchmark: Benchmark) -> Averages:
+    """Average scores as the benchmark does.
+
+    Args:
+        scores: of tasks of the benchmark, each in at least one language.
+        benchmark: whose tasks they are.
+    """
+    tasks = {task: _task_average(task, by_language, benchmark) for task, by_language in scores.items()}
+
+    def mean_of(names: tuple[str, ...]) -> float | None:
+        return _mean([tasks[name].score for name in names]) if all(name in tasks for name in names) else None
+
+    every = tuple(benchmark.languages)
+    retrieval = benchmark.groups["retrieval"]
+    return Averages(
+        tasks=tasks,
+        groups={group: mean_of(names) for group, names in benchmark.groups.items()},
+        all_tasks=mean_of(every),
+        without_retrieval=mean_of(tuple(task for task in every if task not in retrieval)),
+    )
+
+
+def task_score(task: str, metrics: Mapping[str, float]) -> float:
+    """Return the score of a task from its metrics."""
+    return _mean([metrics[name] for name in SCORED_BY[task]])
+
+
+def _task_average(task: str, by_language: Mapping[str, Mapping[str, float]], benchmark: Benchmark) -> TaskAverage:
+    of_language = {code: task_score(task, metrics) for code, metrics in by_language.items()}
+    others = [score for code, score in of_language.items() if code != ENGLISH]
+    without = _mean(others) if others and ENGLISH in benchmark.languages[task] else None
+    names = next(iter(by_language.values()))
+    return TaskAverage(
+        score=_mean(list(of_language.values())),
+        without_english=without,
+        gap=of_language[ENGLISH] - without if without is not None and ENGLISH in of_language else None,
+        metrics={name: _mean([metrics[name] for metrics in by_language.values()]) for name in names},
+        missing=tuple(code for code in benchmark.languages[task] if code not in by_language),
+    )
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
