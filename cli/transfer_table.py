@@ -48,6 +48,12 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None) -> N
     comparison = transfer.comparison
     if comparison.missing:
         console.print(f"Not in the data: {', '.join(comparison.missing)}.", soft_wrap=True)
+    for name in transfer.same_training_data:
+        console.print(
+            f"Note: {name} and {transfer.target.name} train on the same rows. What {name} brings here is more training "
+            "on them, not another task.",
+            soft_wrap=True,
+        )
     for line in _layers(transfer):
         console.print(line, soft_wrap=True)
     for reason, count in transfer.skipped.items():

@@ -52,6 +52,15 @@ class Transfer:
     layers: Mapping[str, Any] | None = None
     """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
 
+    @property
+    def same_training_data(self) -> tuple[str, ...]:
+        """The intermediate tasks that train on rows on which the target trains, too: no other task for it."""
+        if self.target.kind != "target":
+            return ()
+        tasks = get_suite(self.target.suite).tasks
+        names = [name for name in parse(self.composition).names if name in tasks]
+        return tuple(name for name in names if tasks[name].training_data & self.target.training_data)
+
     def to_json(self) -> dict[str, Any]:
         """Return the document that ``compose --json`` and ``evaluate --json`` print (docs/schemas)."""
         return {
@@ -63,6 +72,7 @@ class Transfer:
             "seeds": list(self.seeds),
             **self.comparison.to_json(),
             "skipped": dict(self.skipped),
+            "same_training_data": list(self.same_training_data),
             "artifact": self.artifacts[0].id,
             "artifacts": [artifact.id for artifact in self.artifacts],
             "baseline_artifacts": [artifact.id for artifact in self.baselines],

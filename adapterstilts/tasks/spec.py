@@ -104,6 +104,8 @@ class TaskSpec:
     """Whether the test rows of all languages are translations of the same originals, in the same order."""
     trains_on: str | None = None
     """Name of the task whose training rows a target task uses, where they are not its own."""
+    includes: tuple[str, ...] = ()
+    """Names of the tasks whose training rows are among its own."""
     suite: str = DEFAULT_SUITE
     """Name of the suite it belongs to."""
     source_language: str = "en"
@@ -113,6 +115,11 @@ class TaskSpec:
     def fields(self) -> tuple[str, ...]:
         """Names of the columns of a loaded row besides ``id`` and ``language``."""
         return FORMAT_FIELDS[self.format]
+
+    @property
+    def training_data(self) -> frozenset[str]:
+        """Names of the tasks whose rows it trains on; two tasks with one in common train on the same rows."""
+        return frozenset({self.trains_on or self.name, *self.includes})
 
     @property
     def suite_option(self) -> str:

@@ -149,6 +149,7 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
         languages=scored if "test" in spec.sources else (source_language,),
         labels=LABELS.get(spec.name, spec.labels),
         labels_file="",
+        includes=(),  # every task of the lab has rows of its own
         parallel="test" in spec.sources,
         license="Apache-2.0, generated rows",
         citation=f"In the form of: {spec.citation}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from adapterstilts.models import saved
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.transfer import Transfer, compose, evaluate, train_intermediate
+from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.trainer import StiltsTrainer
 
 TINY: dict[str, Any] = {"steps": 3, "batch_size": 4, "max_length": 64, "evaluations": 1}
@@ -119,6 +121,15 @@ def test_scores_are_means_over_the_seeds(composed: Transfer) -> None:
         assert cell.baseline == pytest.approx(statistics.mean(baseline), abs=1e-3)
         assert cell.deviation == pytest.approx(statistics.stdev(system), abs=1e-3)
         assert cell.examples == 15
+
+
+def test_intermediate_tasks_with_the_targets_rows_are_told(composed: Transfer) -> None:
+    assert composed.same_training_data == ("mnli",)
+    other = replace(composed, target=get_suite().task("xquad"), composition="mnli+squad2+squad")
+    assert other.same_training_data == ("squad2", "squad")
+    assert other.to_json()["same_training_data"] == ["squad2", "squad"]
+    alone = replace(composed, target=get_suite().task("squad"), composition="squad")
+    assert alone.same_training_data == ()  # an intermediate adapter on its own task
 
 
 def test_languages_that_the_data_lacks_are_reported(composed: Transfer) -> None:

@@ -136,6 +136,7 @@ TASKS = (
     TaskSpec(
         name="anli",
         kind="intermediate",
+        includes=("mnli",),
         format="classification",
         title="Adversarial NLI with SNLI and MNLI",
         sources={
@@ -152,6 +153,7 @@ TASKS = (
     TaskSpec(
         name="squad2",
         kind="intermediate",
+        includes=("squad",),
         format="span",
         title="Stanford Question Answering Dataset 2.0",
         sources={
