@@ -16,6 +16,7 @@ from .options import (
     Json,
     Languages,
     MaxEvalExamples,
+    Reference,
     ReportTo,
     Revision,
     SplitName,
@@ -55,6 +56,7 @@ def command(
         typer.Option("--layer", help="For tatoeba and bucc: the layer whose vectors are compared, or auto."),
     ] = None,
     report_to: ReportTo = "",
+    reference: Reference = False,
     json: Json = False,
     csv: Csv = None,
     settings: dict[str, Any] | None = None,
@@ -86,4 +88,4 @@ def command(
             reporter=reporter,
             report_to=split_list(report_to),
         )
-        show_transfer(transfer, json=json, csv_file=csv)
+        show_transfer(transfer, json=json, csv_file=csv, reference=reference)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .console import session
-from .options import Csv, DataRoot, Json, Languages, MaxEvalExamples, SplitName, StoreFolder, SuiteOfArtifact
+from .options import Csv, DataRoot, Json, Languages, MaxEvalExamples, Reference, SplitName, StoreFolder, SuiteOfArtifact
 from .transfer_table import check_csv, show_transfer
 
 
@@ -27,6 +27,7 @@ def command(
     store: StoreFolder = None,
     max_eval_examples: MaxEvalExamples = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Rows a forward pass.")] = None,
+    reference: Reference = False,
     json: Json = False,
     csv: Csv = None,
 ) -> None:
@@ -48,4 +49,4 @@ def command(
             batch_size=batch_size,
             reporter=reporter,
         )
-        show_transfer(transfer, json=json, csv_file=csv)
+        show_transfer(transfer, json=json, csv_file=csv, reference=reference)

@@ -60,6 +60,9 @@ SplitName = Annotated[
 MaxEvalExamples = Annotated[
     int | None, typer.Option("--max-eval-examples", help="Evaluate on a seeded sample of so many rows a language.")
 ]
+Reference = Annotated[
+    bool, typer.Option("--reference", help="Show published scores on the same backbone, too, where some are known.")
+]
 ReportTo = Annotated[
     str, typer.Option("--report-to", help="Trackers of the transformers Trainer: tensorboard,wandb,trackio.")
 ]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from adapterstilts.errors import SettingsError
@@ -16,6 +17,7 @@ from .console import notes, print_json, result_console
 
 if TYPE_CHECKING:
     from adapterstilts.studies.comparison import Cell
+    from adapterstilts.studies.reference import Reference
     from adapterstilts.studies.transfer import Transfer
 
 TITLES = {
@@ -35,12 +37,16 @@ def check_csv(path: Path | None) -> None:
         raise SettingsError(f"--csv '{path}' cannot be written: its folder does not exist, or it is a folder itself.")
 
 
-def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None) -> None:
-    """Show the outcome of ``compose`` or ``evaluate``."""
+def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None, reference: bool = False) -> None:
+    """Show the outcome of ``compose`` or ``evaluate``, with published scores beside it if ``reference``."""
     if csv_file is not None:
         _write_csv(transfer, csv_file)
+    from adapterstilts.studies.reference import reference_scores
+
+    published = reference_scores(transfer.target, transfer.backbone) if reference else ()
     if json:
-        print_json(transfer.to_json())
+        told = {"reference": [one.to_json() for one in published]} if reference else {}
+        print_json(transfer.to_json() | told)
         return
     console = result_console()
     console.print(f"[bold]{_title(transfer)}[/]", soft_wrap=True)
@@ -54,6 +60,8 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None) -> N
             "on them, not another task.",
             soft_wrap=True,
         )
+    for line in _published(transfer, published) if reference else ():
+        console.print(line, soft_wrap=True)
     for line in _layers(transfer):
         console.print(line, soft_wrap=True)
     for reason, count in transfer.skipped.items():
@@ -62,6 +70,19 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None) -> N
     made = ", ".join(f"{stage['name']} ({stage['seconds']:.0f} s)" for stage in trained)
     notes.print(f"Trained or evaluated now: {made or 'nothing, all was in the store'}.", soft_wrap=True)
     console.print(f"Artifact: [bold]{transfer.artifacts[0].id}[/]")
+
+
+def _published(transfer: Transfer, published: tuple[Reference, ...]) -> Iterator[str]:
+    """Tell what others published for the target on the same backbone."""
+    if not published:
+        yield f"No published scores of {transfer.target.name} on {transfer.backbone} are known."
+        return
+    where = f"{transfer.target.name} on {transfer.backbone}"
+    yield f"Published for {where}, the whole encoder trained, test set, mean over languages:"
+    for one in published:
+        scores = ", ".join(f"{TITLES.get(name, name)} {value}" for name, value in one.scores.items())
+        doubt = "" if one.sure == "read" else " (worked out from published averages)"
+        yield f"  {scores}  {one.system}{doubt}: {escape(one.source)}"
 
 
 def _layers(transfer: Transfer) -> Iterator[str]:

@@ -18,12 +18,12 @@ LEVELS = (
     ("models", "data", "store"),
     ("tasks",),
     ("lab",),
-    ("errors", "fingerprints", "home", "progress", "settings", "__init__"),
+    ("bundled", "errors", "fingerprints", "home", "progress", "settings", "__init__"),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 #: Pairs of neighbours on one line where the import may run in one direction only.
 ONE_WAY = {("evaluation", "training"), ("data", "models"), ("store", "models"), ("store", "data")}
-QUICK = ("cli", "tasks", "lab", "store", "errors", "fingerprints", "home", "progress", "settings", "__init__")
+QUICK = ("cli", "tasks", "lab", "store", *LEVELS[-1])
 SLOW = {"torch", "transformers", "adapters", "datasets", "evaluate", "numpy"}
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from adapterstilts.bundled import read_zoo
 from adapterstilts.errors import SettingsError
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
 from adapterstilts.training.settings import TrainingSettings
@@ -48,12 +48,10 @@ def _shared(task: TaskSpec) -> Mapping[str, Any]:
 
 
 def _content(task: TaskSpec, name: str) -> Mapping[str, Any]:
-    import yaml
-
-    path = importlib.resources.files("adapterstilts.zoo") / "recipes" / name
-    if not path.is_file():
-        raise SettingsError(f"The zoo has no recipe for '{task.name}' (adapters_zoo/recipes/{name}).")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        content = read_zoo(f"recipes/{name}")
+    except FileNotFoundError:
+        raise SettingsError(f"The zoo has no recipe for '{task.name}' (adapters_zoo/recipes/{name}).") from None
     return content if isinstance(content, dict) else {}
 
 

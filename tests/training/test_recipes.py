@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from adapterstilts import bundled
 from adapterstilts.errors import SettingsError, UnknownNameError
 from adapterstilts.tasks.catalogue import TASKS, get_task
 from adapterstilts.tasks.spec import TaskSpec
 from adapterstilts.tasks.suites import lab_task
-from adapterstilts.training import recipes
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
 
@@ -28,7 +28,7 @@ def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty folder in the place of the zoo's recipes."""
     (tmp_path / "recipes").mkdir()
 
-    monkeypatch.setattr(recipes.importlib.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(bundled.importlib.resources, "files", lambda package: tmp_path)
     return tmp_path / "recipes"
 
 
