@@ -42,10 +42,10 @@ for name, command in (
     ("evaluate", evaluate.command),
     ("predict", predict.command),
     ("score", score.command),
-    ("tasks", tasks.command),
     ("languages", languages.command),
     ("fetch", fetch.command),
     ("runs", runs.command),
 ):
     app.command(name)(command)
+app.add_typer(tasks.app)
 app.add_typer(lab.app)

@@ -1,25 +1,35 @@
-"""``tasks``: what can be named."""
+"""``tasks``: what can be named; ``tasks show``: one in full; ``tasks check``: whether its rows can be had."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, Source, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 
-from .console import print_json, print_table, session
-from .options import Json, Suite
+from .console import MISTAKE, print_json, print_table, session
+from .options import DataRoot, Json, Suite
+
+if TYPE_CHECKING:
+    from adapterstilts.studies.checking import Checked
+
+app = typer.Typer(name="tasks", help="List the intermediate and target tasks of a suite; show or check them.")
 
 
+@app.callback(invoke_without_command=True)
 def command(
+    context: typer.Context,
     kind: Annotated[str | None, typer.Option("--kind", help="intermediate or target.")] = None,
     suite: Suite = DEFAULT_SUITE,
     json: Json = False,
 ) -> None:
     """List the intermediate and target tasks of a suite."""
+    if context.invoked_subcommand is not None:
+        return
     with session():
         from adapterstilts.errors import unknown
 
@@ -41,6 +51,90 @@ def command(
             data = f"{source.dataset} {source.config}"
             table.add_row(task.name, task.kind, task.format, languages, task.metric, data, task.license)
         print_table(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="TASK", help="A task, such as tydiqa.")],
+    suite: Suite = DEFAULT_SUITE,
+    json: Json = False,
+) -> None:
+    """Show a task in full: where its rows are, its languages, labels, metric, recipe, licence and citation."""
+    with session():
+        world = get_suite(suite)
+        task = world.task(name)
+        from adapterstilts.training.recipes import recipe_settings
+
+        settings = vars(recipe_settings(task))
+        if json:
+            print_json(_document(task) | {"recipe": settings})
+            return
+        table = Table(title=f"{task.name}: {task.title}", title_justify="left", show_header=False)
+        table.add_column("what", style="bold")
+        table.add_column("value")
+        rows: list[tuple[str, str]] = [("kind", task.kind), ("format", task.format)]
+        rows += [(split, _where(source)) for split, source in task.sources.items()]
+        if task.trains_on:
+            rows.append(("trains on", f"the rows of {task.trains_on}"))
+        if task.includes:
+            rows.append(("includes", f"the training rows of {', '.join(task.includes)}"))
+        names = ", ".join(f"{code} {world.language(code).name}" for code in task.languages)
+        rows += [("languages", f"{len(task.languages)}: {names}")]
+        if task.labels:
+            rows.append(("labels", ", ".join(task.labels)))
+        usual = {name: value for name, value in settings.items() if value not in (None, "")}
+        rows += [
+            ("metric", task.metric),
+            ("recipe", ", ".join(f"{name.replace('_', '-')} {value}" for name, value in usual.items())),
+            ("licence", task.license),
+            ("citation", task.citation),
+        ]
+        for what, value in rows:
+            table.add_row(what, escape(value))
+        print_table(table)
+
+
+def _where(source: Source) -> str:
+    parts = []
+    for part in (source, *source.more):
+        revision = f" at {part.revision[:10]}" if part.revision else ""
+        where = (
+            f"file {part.dataset}/{part.file}" if part.file else f"{part.dataset} {part.config} {part.split}{revision}"
+        )
+        parts.append(where)
+    return "; ".join(parts)
+
+
+@app.command()
+def check(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[TASK]...", help="Tasks; all of the suite if left out.")
+    ] = None,
+    suite: Suite = DEFAULT_SUITE,
+    data_root: DataRoot = None,
+    json: Json = False,
+) -> None:
+    """Load a row of each split and language of tasks, and say what cannot be had; exits with 2 if anything cannot."""
+    with session() as reporter:
+        from adapterstilts.studies.checking import check_tasks
+
+        found = check_tasks(names or None, suite=suite, data_root=data_root, reporter=reporter)
+        if json:
+            print_json([one.to_json() for one in found])
+        else:
+            _show_checked(found)
+        if any(one.error for one in found):
+            raise typer.Exit(MISTAKE)
+
+
+def _show_checked(found: list[Checked]) -> None:
+    table = Table()
+    for title in ("task", "split", "languages", "not there", "what is wrong"):
+        table.add_column(title)
+    for one in found:
+        languages = str(len(one.languages)) if len(one.languages) != 1 else one.languages[0]
+        table.add_row(one.task, one.split, languages, ", ".join(one.missing), escape(one.error))
+    print_table(table)
 
 
 def _document(task: TaskSpec) -> dict[str, Any]:

@@ -1,0 +1,77 @@
+"""``tasks show`` and ``tasks check``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from calling import call
+
+from adapterstilts.studies.checking import check_tasks
+from adapterstilts.tasks.suites import get_suite
+
+
+def told(*arguments: str) -> str:
+    """Return what a table says, in one line."""
+    return " ".join(call(*arguments).stdout.replace("│", " ").split())
+
+
+def test_a_task_in_full() -> None:
+    shown = told("tasks", "show", "xquad")
+    for said in (
+        "xquad: Cross-lingual Question Answering Dataset",
+        "test google/xtreme XQuAD.{language} validation at ec5f1f46e9",
+        "trains on the rows of squad",
+        "11: ar Arabic, de German",
+        "metric squad",
+        "max-length 384",
+        "CC BY-SA 4.0",
+        "Artetxe, Ruder, Yogatama 2020",
+    ):
+        assert said in shown, said
+    assert "includes the training rows of mnli" in told("tasks", "show", "anli")
+    assert "O, B-PER, I-PER" in told("tasks", "show", "panx", "--suite", "lab")
+
+
+def test_a_task_as_a_document() -> None:
+    (listed,) = (task for task in json.loads(call("tasks", "--json").stdout) if task["name"] == "tydiqa")
+    shown = json.loads(call("tasks", "show", "tydiqa", "--json").stdout)
+    recipe = shown.pop("recipe")
+    assert shown == listed
+    assert recipe["adapter"] == "seq_bn"
+
+
+def test_a_wrong_name() -> None:
+    assert "Did you mean 'tydiqa'?" in call("tasks", "show", "tidyqa", code=2).stderr
+    assert "Did you mean 'tydiqa'?" in call("tasks", "check", "tidyqa", code=2).stderr
+
+
+@pytest.mark.usefixtures("no_network")
+def test_checking_tells_what_is_there_and_what_is_not(toy_mirror: Path, tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    shutil.copytree(toy_mirror, mirror)
+    found = {(one.task, one.split): one for one in check_tasks(["panx", "squad"], data_root=mirror)}
+    assert set(found) == {("panx", "train"), ("panx", "validation"), ("panx", "test")} | {
+        ("squad", "train"), ("squad", "validation"),
+    }  # fmt: skip
+    assert not any(one.error for one in found.values())
+    assert found["squad", "train"].languages == ("en",)
+    test = found["panx", "test"]
+    assert "en" in test.languages
+    assert set(test.languages) | set(test.missing) == set(get_suite().task("panx").languages)
+    shown = call("tasks", "check", "squad", "--data-root", mirror).stdout
+    assert [cell.strip() for cell in shown.splitlines()[3].split("│")[1:-1]] == ["squad", "train", "en", "", ""]
+
+    shutil.rmtree(mirror / "rajpurkar" / "squad")
+    faults = json.loads(call("tasks", "check", "squad", "panx", "--data-root", mirror, "--json", code=2).stdout)
+    assert "has no folder 'rajpurkar/squad'" in faults[0]["error"]
+    assert faults[0]["languages"] == []
+    assert [one["error"] for one in faults if one["task"] == "panx"] == ["", "", ""]
+
+
+def test_the_lab_has_every_row() -> None:
+    found = check_tasks(["csqa", "tatoeba", "ccg"], suite="lab")
+    assert not any(one.error or one.missing or one.skipped for one in found)
+    assert {one.split: len(one.languages) for one in found if one.task == "tatoeba"} == {"test": 27}
