@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from adapterstilts.models.backbone import Backbone
     from adapterstilts.store.artifacts import Store
 
+pytest.register_assert_rewrite("calling")
+
 _SCRATCH = tempfile.mkdtemp(prefix="adapterstilts-tests-")
 atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
 # Set before the Hub's libraries are imported, since they read these once.
@@ -131,6 +133,15 @@ def toy_lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_backbone_folder
     monkeypatch.setitem(locations.PACKAGED, "pico", ("toy_lab_package", "pico", "adapterstilts"))
     yield lab
     sys.modules.pop("toy_lab_package", None)  # the next test has one of its own, elsewhere
+
+
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of the datasets library that has seen no other mirror."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "own-cache"))
+    return tmp_path / "own-cache"
 
 
 @pytest.fixture

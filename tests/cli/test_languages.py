@@ -1,0 +1,17 @@
+"""``languages``: all of them, or those of a task."""
+
+from __future__ import annotations
+
+from calling import document
+
+from adapterstilts.tasks.catalogue import TASKS
+
+
+def test_languages_with_their_tasks() -> None:
+    every = document("languages", "languages")
+    assert len(every) == 42
+    assert document("languages", "languages", "--task", "tydiqa") == [
+        language for code in TASKS["tydiqa"].languages for language in every if language["code"] == code
+    ]
+    swahili = next(language for language in every if language["code"] == "sw")
+    assert swahili["tasks"] == ["xnli", "panx", "tydiqa", "xcopa", "tatoeba"]
