@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
-from toy_backbone import copied, make_tokenizer, write_backbone
+from toy_backbone import copied, write_backbone
 from toy_lab import make_lab
 from toy_mirror import write_mirror
+from toy_tokenizers import make_tokenizer, make_wordpiece
 
 if TYPE_CHECKING:
     from toy_compositions import MakeComposition
-    from transformers import PreTrainedTokenizerFast
+    from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
     from adapterstilts.models.backbone import Backbone
     from adapterstilts.store.artifacts import Store
@@ -82,6 +83,12 @@ def store(tmp_path: Path) -> Store:
 def toy_tokenizer() -> PreTrainedTokenizerFast:
     """A small Unigram tokenizer with the pipeline and special tokens of XLM-R."""
     return make_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def wordpiece() -> BertTokenizerFast:
+    """A tokenizer in the manner of BERT, with token types."""
+    return make_wordpiece()
 
 
 @pytest.fixture(scope="session")

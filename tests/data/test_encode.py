@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toy_backbone import make_tokenizer
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from toy_tokenizers import make_tokenizer
+from transformers import AutoTokenizer
+from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from adapterstilts.data.encode import encode_rows, tokenizer_fingerprint
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import FORMATS, Encoded, EncodingSettings
-
-Tokenizer = PreTrainedTokenizerFast
 
 
 @pytest.fixture
