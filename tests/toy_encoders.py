@@ -44,7 +44,7 @@ ENCODERS: dict[str, Callable[[int], PretrainedConfig]] = {
 
 
 def in_memory(kind: str, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Backbone:
-    """A tiny encoder with random weights."""
+    """Return a tiny encoder of a kind, a key of ``ENCODERS``."""
     from adapters import AutoAdapterModel
 
     with torch.random.fork_rng():
