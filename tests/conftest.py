@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from adapterstilts.models.backbone import Backbone
     from adapterstilts.store.artifacts import Store
 
-pytest.register_assert_rewrite("calling")
+pytest.register_assert_rewrite("calling", "toy_trainer")
 
 _SCRATCH = tempfile.mkdtemp(prefix="adapterstilts-tests-")
 atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
