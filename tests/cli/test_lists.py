@@ -1,10 +1,15 @@
-"""``languages``: all of them, or those of a task."""
+"""``tasks`` and ``languages``: the lists, whole or in part."""
 
 from __future__ import annotations
 
 from calling import document
 
 from adapterstilts.tasks.catalogue import TASKS
+
+
+def test_tasks_are_those_of_the_catalogue() -> None:
+    assert [task["name"] for task in document("tasks", "tasks")] == list(TASKS)
+    assert {task["kind"] for task in document("tasks", "tasks", "--kind", "target")} == {"target"}
 
 
 def test_languages_with_their_tasks() -> None:
