@@ -1,17 +1,25 @@
-"""Running commands in tests: documents are checked against their schemas."""
+"""Running commands in tests: documents are checked against their schemas, mistakes leave nothing behind."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+from stores import kept_in
 from typer.testing import CliRunner
 
 from adapterstilts.cli.app import app
 
 SCHEMAS = Path(__file__).parents[1] / "docs" / "schemas"
+COMMANDS = ("train-intermediate", "compose", "evaluate", "predict", "score", "tasks", "languages", "fetch", "runs")
+#: Options with which training takes a moment.
+TINY = ("--steps", "3", "--batch-size", "4", "--max-length", "64", "--evaluations", "1")
 
 
 def call(*arguments: Any, given: str | bytes | None = None, code: int = 0) -> Any:
@@ -33,6 +41,17 @@ def document(name: str, *arguments: Any) -> Any:
     return value
 
 
+def refused(*arguments: Any, store: Path | None = None, given: str | bytes | None = None) -> str:
+    """Run a command that is a mistake: exit code 2, a sentence on stderr, nothing on stdout, nothing in the store."""
+    before = kept_in(store) if store else []
+    result = call(*arguments, given=given, code=2)
+    assert result.stdout == ""
+    assert result.stderr.strip()
+    if store:
+        assert kept_in(store) == before
+    return str(result.stderr)
+
+
 def schema(name: str) -> dict[str, Any]:
     """Return the schema of a command's document."""
     value: dict[str, Any] = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
@@ -44,3 +63,18 @@ def validate(value: Any, name: str) -> None:
     validator = jsonschema.Draft202012Validator(schema(name), format_checker=jsonschema.FormatChecker())
     faults = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
     assert faults == []
+
+
+@contextlib.contextmanager
+def surroundings_kept() -> Iterator[None]:
+    """Put back what a command sets for its process: log handlers, variables."""
+    logger, environment = logging.getLogger("adapterstilts"), dict(os.environ)
+    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.propagate = handlers, propagate
+        logger.setLevel(level)
+        logging.captureWarnings(False)
+        os.environ.clear()
+        os.environ.update(environment)

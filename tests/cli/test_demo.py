@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from calling import call
 
-from adapterstilts.cli.app import app
 from adapterstilts.cli.demo import what_one_sees
 from adapterstilts.studies.comparison import Cell, Comparison
 from adapterstilts.tasks.suites import get_suite
@@ -42,13 +41,12 @@ def test_the_sentences_tell_near_and_far() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("toy_lab")
 def test_the_demo_runs_and_a_second_time_takes_all_from_the_store(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["demo", "--store", str(tmp_path / "store")])
-    assert result.exit_code == 0, result.stderr
+    result = call("demo", "--store", tmp_path / "store")
     for said in (
         "mnli+squad → tydiqa in the lab on pico",
         "Source (qaa), source",
         "adapterstilts train-intermediate mnli",
     ):
         assert said in result.stdout
-    again = json.loads(CliRunner().invoke(app, ["demo", "--store", str(tmp_path / "store"), "--json"]).stdout)
+    again = json.loads(call("demo", "--store", tmp_path / "store", "--json").stdout)
     assert {stage["state"] for stage in again["stages"]} == {"reused"}

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from calling import call, document
 
-from adapterstilts.cli.app import app
 from adapterstilts.lab.languages import get_language
 
 
@@ -19,24 +17,16 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def call(*arguments: Any, code: int = 0) -> Any:
-    result = CliRunner().invoke(app, ["lab", *map(str, arguments)])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.stderr
-    return result
-
-
 def test_show_tells_parameters_and_glosses() -> None:
-    said = call("show", "qba").stdout
+    said = call("lab", "show", "qba").stdout
     assert "SOV-1" in said
     row = next(line for line in said.splitlines() if "81A" in line)
     assert "SOV" in row
     assert "SVO" in row
     assert "qaa: " in said
-    document = json.loads(call("show", "qba", "--json").stdout)
-    assert document["parameters"]["word_order"] == "SOV"
-    first = document["sentences"][0]
+    shown = json.loads(call("lab", "show", "qba", "--json").stdout)
+    assert shown["parameters"]["word_order"] == "SOV"
+    first = shown["sentences"][0]
     assert len(first["words"]) == len(first["glosses"]) == len(first["upos"])
     assert first["text"].startswith(first["words"][0])
     verb = first["upos"].index("VERB")
@@ -44,7 +34,7 @@ def test_show_tells_parameters_and_glosses() -> None:
 
 
 def test_words_stand_above_their_glosses() -> None:
-    lines = call("show", "qaa").stdout.splitlines()
+    lines = call("lab", "show", "qaa").stdout.splitlines()
     glossed = next(index for index, line in enumerate(lines) if line.split() and line.split()[-1] == ".")
     words, glosses = lines[glossed], lines[glossed + 1]
     starts = [index for index, char in enumerate(words) if char != " " and (index == 0 or words[index - 1] == " ")]
@@ -54,31 +44,31 @@ def test_words_stand_above_their_glosses() -> None:
 
 
 def test_sample_has_the_hubs_columns() -> None:
-    (row,) = json.loads(call("sample", "tydiqa", "qoc", "--count", "1", "--json").stdout)
+    (row,) = json.loads(call("lab", "sample", "tydiqa", "qoc", "--count", "1", "--json").stdout)
     assert list(row) == ["id", "title", "context", "question", "answers"]
     start = row["answers"]["answer_start"][0]
     assert row["context"][start:].startswith(row["answers"]["text"][0])
-    shown = call("sample", "mnli").stdout
+    shown = call("lab", "sample", "mnli").stdout
     assert shown.count("hypothesis") == 3
 
 
 def test_a_declared_language_is_known_everywhere(tmp_path: Path, home: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("{code: qpa, name: mine, word_order: VSO, script: Greek, shared_words: 0.5}", encoding="utf-8")
-    said = call("new-language", file)
+    said = call("lab", "new-language", file)
     assert "qpa mine" in said.stdout
     assert (home / "lab" / "qpa.yaml").is_file()
     assert get_language("qpa").word_order == "VSO"
-    call("new-language", file)  # the same again changes nothing
-    listed = CliRunner().invoke(app, ["languages", "--suite", "lab", "--json"])
-    (mine,) = [row for row in json.loads(listed.stdout) if row["code"] == "qpa"]
+    call("lab", "new-language", file)  # the same again changes nothing
+    listed = document("languages", "languages", "--suite", "lab")
+    (mine,) = [row for row in listed if row["code"] == "qpa"]
     assert (mine["script"], mine["differences"], mine["seen"]) == ("Greek", ["word_order"], False)
-    (row,) = json.loads(call("sample", "xnli", "qpa", "--count", "1", "--json").stdout)
+    (row,) = json.loads(call("lab", "sample", "xnli", "qpa", "--count", "1", "--json").stdout)
     assert row["gold_label"] in ("entailment", "neutral", "contradiction")
 
     file.write_text("{code: qpa, name: mine, word_order: OVS}", encoding="utf-8")
-    assert "--replace" in call("new-language", file, code=2).stderr
-    call("new-language", file, "--replace")
+    assert "--replace" in call("lab", "new-language", file, code=2).stderr
+    call("lab", "new-language", file, "--replace")
     assert get_language("qpa").word_order == "OVS"
 
 
@@ -99,14 +89,14 @@ def test_a_declared_language_is_known_everywhere(tmp_path: Path, home: Path) -> 
 def test_a_wrong_declaration_is_told(tmp_path: Path, home: Path, text: str, said: str) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(text, encoding="utf-8")
-    assert said in call("new-language", file, code=2).stderr
+    assert said in call("lab", "new-language", file, code=2).stderr
     assert not (home / "lab").exists()
 
 
 def test_wrong_names_are_told() -> None:
-    assert "Did you mean 'squad'" in call("sample", "squda", code=2).stderr
-    assert "no language of the lab 'qzz'" in call("show", "qzz", code=2).stderr
-    assert "source language only" in call("sample", "ccg", "qba", code=2).stderr
-    assert "has no split 'test'" in call("sample", "squad", "--split", "test", code=2).stderr
-    assert "at least 1" in call("sample", "squad", "--count", "0", code=2).stderr
-    assert "cannot be read" in call("new-language", "nowhere.yaml", code=2).stderr
+    assert "Did you mean 'squad'" in call("lab", "sample", "squda", code=2).stderr
+    assert "no language of the lab 'qzz'" in call("lab", "show", "qzz", code=2).stderr
+    assert "source language only" in call("lab", "sample", "ccg", "qba", code=2).stderr
+    assert "has no split 'test'" in call("lab", "sample", "squad", "--split", "test", code=2).stderr
+    assert "at least 1" in call("lab", "sample", "squad", "--count", "0", code=2).stderr
+    assert "cannot be read" in call("lab", "new-language", "nowhere.yaml", code=2).stderr

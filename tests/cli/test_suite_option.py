@@ -4,51 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
-from typer.testing import CliRunner
-
-from adapterstilts.cli.app import app
-
-SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-TINY = ("--steps", "3", "--batch-size", "4", "--max-length", "64", "--evaluations", "1")
+from calling import TINY, call, document
 
 pytestmark = pytest.mark.usefixtures("toy_lab", "no_network")
-
-
-@pytest.fixture(autouse=True)
-def _surroundings() -> Iterator[None]:
-    """Put back what a command sets for its process: log handlers, variables."""
-    logger, environment = logging.getLogger("adapterstilts"), dict(os.environ)
-    handlers, level, propagate = list(logger.handlers), logger.level, logger.propagate
-    yield
-    logger.handlers[:], logger.propagate = handlers, propagate
-    logger.setLevel(level)
-    logging.captureWarnings(False)
-    os.environ.clear()
-    os.environ.update(environment)
-
-
-def call(*arguments: Any, code: int = 0, given: str | None = None) -> Any:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.stderr
-    return result
-
-
-def document(name: str, *arguments: Any) -> Any:
-    """Run a command with --json; its stdout must be one document of the schema ``name``."""
-    value = json.loads(call(*arguments, "--json").stdout)
-    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))
-    assert [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(value)] == []
-    return value
 
 
 def test_the_whole_way_in_the_lab(tmp_path: Path) -> None:

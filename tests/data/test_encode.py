@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from toy_tokenizers import make_tokenizer
+from transformers import AutoTokenizer
+from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from adapterstilts.data.encode import encode_rows, tokenizer_fingerprint
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import FORMATS, Encoded, EncodingSettings
-
-Tokenizer = PreTrainedTokenizerFast
 
 
 @pytest.fixture
@@ -78,7 +78,6 @@ def test_what_was_counted_is_kept(toy_mirror: Path, toy_tokenizer: Tokenizer, st
 def test_whatever_changes_the_encoding_changes_its_key(
     toy_mirror: Path,
     toy_tokenizer: Tokenizer,
-    tokenizer_maker: Callable[..., Tokenizer],
     store: Store,
     count_encodings: list[str],
 ) -> None:
@@ -88,7 +87,7 @@ def test_whatever_changes_the_encoding_changes_its_key(
         (rows, toy_tokenizer, settings, False),
         (rows, toy_tokenizer, EncodingSettings(max_length=64), True),
         (rows, toy_tokenizer, EncodingSettings(doc_stride=8), True),
-        (rows, tokenizer_maker(("▁see",)), settings, True),
+        (rows, make_tokenizer(("▁see",)), settings, True),
         (rows_of("squad", toy_mirror, 5), toy_tokenizer, settings, True),
         (rows_of("xquad", toy_mirror, 6), toy_tokenizer, settings, True),  # the same rows: the same encoding
     ]
@@ -156,15 +155,13 @@ def test_an_encoding_without_rows_is_not_kept(toy_tokenizer: Tokenizer, toy_mirr
     assert folders(store) == []
 
 
-def test_the_fingerprint_of_a_tokenizer(
-    toy_tokenizer: Tokenizer, tokenizer_maker: Callable[..., Tokenizer], toy_backbone_folder: Path
-) -> None:
+def test_the_fingerprint_of_a_tokenizer(toy_tokenizer: Tokenizer, toy_backbone_folder: Path) -> None:
     """It tells what the tokenizer does; where it was loaded from and what it did last have no part in it."""
     told = tokenizer_fingerprint(toy_tokenizer)
-    assert tokenizer_fingerprint(tokenizer_maker()) == told
+    assert tokenizer_fingerprint(make_tokenizer()) == told
     assert tokenizer_fingerprint(AutoTokenizer.from_pretrained(toy_backbone_folder)) == told
-    assert tokenizer_fingerprint(tokenizer_maker(("▁see",))) != told
-    used = tokenizer_maker()
+    assert tokenizer_fingerprint(make_tokenizer(("▁see",))) != told
+    used = make_tokenizer()
     used(["the", "the cat"], truncation=True, max_length=4, padding=True)
     truncation, padding = used.backend_tokenizer.truncation, used.backend_tokenizer.padding
     assert truncation is not None
@@ -174,9 +171,9 @@ def test_the_fingerprint_of_a_tokenizer(
     assert used.backend_tokenizer.padding == padding
 
 
-def test_the_fingerprint_of_a_tokenizer_tells_its_normaliser(tokenizer_maker: Callable[..., Tokenizer]) -> None:
+def test_the_fingerprint_of_a_tokenizer_tells_its_normaliser() -> None:
     from tokenizers import normalizers
 
-    other = tokenizer_maker()
+    other = make_tokenizer()
     other.backend_tokenizer.normalizer = normalizers.Lowercase()
-    assert tokenizer_fingerprint(other) != tokenizer_fingerprint(tokenizer_maker())
+    assert tokenizer_fingerprint(other) != tokenizer_fingerprint(make_tokenizer())

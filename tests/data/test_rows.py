@@ -1,30 +1,21 @@
-"""Rows: those of every task from a mirror, the traps of the data sets, and files that are not as they should be."""
+"""Rows of every task and language, from a mirror: what the data sets have in columns is what the formats want."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import re
-import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
-from hypothesis import given
-from hypothesis import strategies as st
+from toy_mirror import write_data_set
 
 from adapterstilts.data.files import with_labels
-from adapterstilts.data.rows import Rows, load_rows, to_table
-from adapterstilts.data.sampling import sample_indices
-from adapterstilts.data.sources import MissingConfigError, data_root
-from adapterstilts.errors import DataFormatError, DataUnavailableError, SettingsError
+from adapterstilts.data.rows import load_rows
+from adapterstilts.data.sources import MissingConfigError
+from adapterstilts.errors import DataUnavailableError
 from adapterstilts.tasks.catalogue import TASKS, get_task
 from adapterstilts.tasks.spec import FORMAT_FIELDS
-
-Writer = Callable[[Path, str, Mapping[str, Mapping[str, Dataset]]], Path]
 
 #: What the toy mirror holds, by task and split: languages, rows a language.
 EXPECTED: dict[tuple[str, str], tuple[tuple[str, ...], int | None]] = {
@@ -55,41 +46,6 @@ EXPECTED: dict[tuple[str, str], tuple[tuple[str, ...], int | None]] = {
     ("tydiqa", "validation"): (("en", "ru", "sw"), None),
     ("tydiqa", "test"): (("en", "ru", "sw"), 20),
 }
-
-
-def nli(*labels: str, language: str = "en") -> list[dict[str, str]]:
-    return [
-        {"language": language, "sentence1": f"the {number}", "sentence2": "cat", "gold_label": label}
-        for number, label in enumerate(labels)
-    ]
-
-
-def xnli_mirror(write: Writer, root: Path, rows: list[dict[str, str]]) -> Path:
-    write(root, "google/xtreme", {"XNLI": {"test": Dataset.from_list(rows)}})
-    return root
-
-
-def mnli_mirror(write: Writer, root: Path, table: Dataset) -> Path:
-    write(root, "nyu-mll/glue", {"mnli": {"train": table}})
-    return root
-
-
-def mnli_table(labels: list[Any], feature: Any) -> Dataset:
-    text = Value("string")
-    columns = {
-        "premise": [f"the {number}" for number in range(len(labels))],
-        "hypothesis": ["cat"] * len(labels),
-        "label": labels,
-    }
-    return Dataset.from_dict(columns, Features({"premise": text, "hypothesis": text, "label": feature}))
-
-
-def spans(ids: list[str], **changes: Any) -> Dataset:
-    text = Value("string")
-    answers = {"text": List(text), "answer_start": List(Value("int32"))}
-    row = {"context": "the Alpha", "question": "Which?", "answers": {"text": ["Alpha"], "answer_start": [4]}}
-    features = Features({"id": text, "context": text, "question": text, "answers": answers})
-    return Dataset.from_list([{"id": row_id, **row, **changes} for row_id in ids], features=features)
 
 
 # Every task
@@ -181,9 +137,9 @@ def test_translations_lose_their_line_ends_and_have_the_languages_of_their_files
     assert bucc["id"][:2] == ["ru-000000000", "ru-000000001"]
 
 
-def test_an_empty_sentence_is_left_out(data_set_writer: Writer, tmp_path: Path) -> None:
+def test_an_empty_sentence_is_left_out(tmp_path: Path) -> None:
     rows = [{"source_sentence": text, "target_sentence": "cat"} for text in ("Katze", " \n", None)]
-    data_set_writer(tmp_path, "google/xtreme", {"tatoeba.deu": {"validation": Dataset.from_list(rows)}})
+    write_data_set(tmp_path, "google/xtreme", {"tatoeba.deu": {"validation": Dataset.from_list(rows)}})
     found = load_rows(get_task("tatoeba"), "test", ["de"], root=tmp_path)
     assert (found.table["text"][:], found.skipped) == (["Katze"], {"empty sentence": 2})
 
@@ -253,13 +209,13 @@ def test_ids_tell_the_rows_language(toy_mirror: Path) -> None:
             assert row["id"].startswith(f"{row['language']}-test-")
 
 
-def test_a_split_that_some_configurations_lack(tmp_path: Path, data_set_writer: Writer) -> None:
+def test_a_split_that_some_configurations_lack(tmp_path: Path) -> None:
     """On the Hub, udpos.Thai and others have a test split alone: all languages of another split leave them out."""
     tags = Features(
         {"tokens": List(Value("string")), "pos_tags": List(ClassLabel(names=list(get_task("udpos").labels)))}
     )
     table = Dataset.from_list([{"tokens": ["a"], "pos_tags": [0]}], features=tags)
-    data_set_writer(
+    write_data_set(
         tmp_path,
         "google/xtreme",
         {"udpos.English": {"validation": table, "test": table}, "udpos.Thai": {"test": table}},
@@ -269,314 +225,3 @@ def test_a_split_that_some_configurations_lack(tmp_path: Path, data_set_writer: 
     rows = load_rows(task, "validation", root=tmp_path)
     assert rows.languages == ("en",)
     assert "th" in rows.missing
-
-
-# Labels
-
-
-def test_other_spellings_of_labels(tmp_path: Path, data_set_writer: Writer) -> None:
-    root = xnli_mirror(data_set_writer, tmp_path, nli("contradictory", "neutral", "contradiction", "entailment"))
-    rows = load_rows(get_task("xnli"), "test", ["en"], root=root)
-    assert rows.table["label"][:] == [2, 1, 2, 0]
-    assert rows.skipped == {}
-
-
-def test_rows_without_a_gold_label_are_left_out_and_counted(tmp_path: Path, data_set_writer: Writer) -> None:
-    root = xnli_mirror(data_set_writer, tmp_path, nli("-", "neutral", "", "entailment"))
-    rows = load_rows(get_task("xnli"), "test", ["en"], root=root)
-    assert (rows.table["text"][:], rows.table["label"][:]) == (["the 1", "the 3"], [1, 0])
-    assert rows.skipped == {"no gold label": 2}
-
-    labels = ClassLabel(names=["entailment", "neutral", "contradiction"])
-    table = mnli_table([-1, 2, None, 0, -1], labels)
-    rows = load_rows(get_task("mnli"), "train", root=mnli_mirror(data_set_writer, tmp_path, table))
-    assert (rows.table["text"][:], rows.table["label"][:]) == (["the 1", "the 3"], [2, 0])
-    assert rows.skipped == {"no gold label": 3}
-
-
-def test_no_row_with_a_gold_label(tmp_path: Path, data_set_writer: Writer) -> None:
-    root = mnli_mirror(data_set_writer, tmp_path, mnli_table([-1, -1], Value("int64")))
-    with pytest.raises(
-        DataUnavailableError,
-        match=r"The train split of 'mnli' has no usable row in English \(en\) \(no gold label: 2\)",
-    ):
-        load_rows(get_task("mnli"), "train", root=root)
-
-
-def test_an_unknown_label(tmp_path: Path, data_set_writer: Writer) -> None:
-    root = xnli_mirror(data_set_writer, tmp_path, nli("neutral", "maybe"))
-    says = r"'google/xtreme' \(XNLI, test\) has the label 'maybe'; known: entailment, neutral, contradiction"
-    with pytest.raises(DataFormatError, match=says):
-        load_rows(get_task("xnli"), "test", ["en"], root=root)
-    for number in (3, -2):
-        root = mnli_mirror(data_set_writer, tmp_path / f"{number}", mnli_table([0, number], Value("int64")))
-        with pytest.raises(DataFormatError, match=f"has the label {number}"):
-            load_rows(get_task("mnli"), "train", root=root)
-
-
-def test_labels_are_taken_by_name_where_the_data_set_names_them(tmp_path: Path, data_set_writer: Writer) -> None:
-    """A data set that numbers its labels in another order must not be read with ours."""
-    labels = ClassLabel(names=["contradiction", "neutral", "entailment"])
-    root = mnli_mirror(data_set_writer, tmp_path, mnli_table([0, 1, 2], labels))
-    try:
-        rows = load_rows(get_task("mnli"), "train", root=root)
-    except DataFormatError:
-        return
-    assert rows.table["label"][:] == [2, 1, 0]
-
-
-# Rows that cannot be used
-
-
-def test_faulty_spans_are_left_out_and_counted(tmp_path: Path, data_set_writer: Writer) -> None:
-    from datasets import concatenate_datasets
-
-    none: dict[str, list[Any]] = {"text": [], "answer_start": []}
-    table = concatenate_datasets(
-        [spans(["a"]), spans(["b", "c"], answers=none), spans(["d"], context="  "), spans(["e"], context=None)]
-    )
-    data_set_writer(tmp_path, "rajpurkar/squad", {"plain_text": {"train": table}})
-    rows = load_rows(get_task("squad"), "train", root=tmp_path)
-    assert rows.table["id"][:] == ["a"]
-    assert rows.skipped == {"no gold answer": 2, "empty context": 2}
-    rows = load_rows(dataclasses.replace(get_task("squad"), unanswerable=True), "train", root=tmp_path)
-    assert rows.table["id"][:] == ["a", "b", "c"]
-
-
-def test_faulty_choices_are_left_out_and_counted(tmp_path: Path, data_set_writer: Writer) -> None:
-    rows = [
-        {"ctx": f"the {number}", "endings": endings, "label": label}
-        for number, (endings, label) in enumerate([("abcd", "3"), ("abc", "1"), ("abcd", ""), ("abcde", "0")])
-    ]
-    table = Dataset.from_list([{**row, "endings": list(row["endings"])} for row in rows])
-    data_set_writer(tmp_path, "Rowan/hellaswag", {"default": {"train": table}})
-    loaded = load_rows(get_task("hellaswag"), "train", root=tmp_path)
-    assert loaded.table[:] == {
-        "id": ["en-train-0"],
-        "language": ["en"],
-        "text": ["the 0"],
-        "choices": [["a", "b", "c", "d"]],
-        "label": [3],
-    }
-    assert loaded.skipped == {"not 4 choices": 2, "no gold label": 1}
-
-
-def test_faulty_tags_are_left_out_and_counted(tmp_path: Path, data_set_writer: Writer) -> None:
-    features = Features({"tokens": List(Value("string")), "ner_tags": List(Value("int64"))})
-    sentences = [(["a", "b"], [0, 6]), ([], []), (["a"], [7]), (["a"], [-1]), (["a", "b"], [0])]
-    table = Dataset.from_list([{"tokens": words, "ner_tags": tags} for words, tags in sentences], features=features)
-    data_set_writer(tmp_path, "google/xtreme", {"PAN-X.en": {"train": table}})
-    rows = load_rows(get_task("panx"), "train", root=tmp_path)
-    assert rows.table["tags"][:] == [[0, 6]]
-    assert rows.skipped == {"empty sentence": 1, "unknown tag": 2, "as many tags as tokens are needed": 1}
-
-
-# Files that are not as they should be
-
-
-@pytest.fixture
-def mirror(toy_mirror: Path, tmp_path: Path) -> Path:
-    """A copy of a part of the toy mirror, to be damaged."""
-    shutil.copytree(toy_mirror / "nyu-mll", tmp_path / "hub" / "nyu-mll")
-    return tmp_path / "hub"
-
-
-TRAIN_FILE = "nyu-mll/glue/mnli/train-00000-of-00001.parquet"
-
-
-def test_wrong_columns(tmp_path: Path, data_set_writer: Writer) -> None:
-    table = mnli_table([0], Value("int64")).rename_columns({"premise": "sentence1", "hypothesis": "sentence2"})
-    root = mnli_mirror(data_set_writer, tmp_path, table)
-    says = r"\(mnli, train\) has no column 'premise', 'hypothesis'; it has sentence1, sentence2, label"
-    with pytest.raises(DataFormatError, match=says):
-        load_rows(get_task("mnli"), "train", root=root)
-
-
-def test_no_column_for_the_language(tmp_path: Path, data_set_writer: Writer) -> None:
-    table = Dataset.from_list(nli("neutral")).remove_columns("language")
-    data_set_writer(tmp_path, "google/xtreme", {"XNLI": {"test": table}})
-    with pytest.raises(DataFormatError, match="has no column 'language' for the language"):
-        load_rows(get_task("xnli"), "test", ["en"], root=tmp_path)
-
-
-def test_a_cut_file(mirror: Path) -> None:
-    whole = (mirror / TRAIN_FILE).read_bytes()
-    (mirror / TRAIN_FILE).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataFormatError, match=r"glue.*mnli.*cannot be read"):
-        load_rows(get_task("mnli"), "train", root=mirror)
-
-
-def test_an_empty_file(mirror: Path) -> None:
-    (mirror / TRAIN_FILE).write_bytes(b"")
-    with pytest.raises(DataFormatError, match=r"glue.*mnli.*cannot be read"):
-        load_rows(get_task("mnli"), "train", root=mirror)
-
-
-def test_a_damaged_file_of_one_language_is_not_taken_for_a_missing_language(toy_mirror: Path, tmp_path: Path) -> None:
-    root = tmp_path / "configs and splits"  # words that errors about configurations and splits hold, too
-    shutil.copytree(toy_mirror / "google", root / "google")
-    (root / "google/xtreme/PAN-X.de/test-00000-of-00001.parquet").write_bytes(b"PAR1 no more")
-    with pytest.raises(DataFormatError, match="cannot be read"):
-        load_rows(get_task("panx"), "test", root=root)
-
-
-def test_a_file_that_is_not_there(mirror: Path) -> None:
-    (mirror / TRAIN_FILE).unlink()
-    with pytest.raises((DataUnavailableError, DataFormatError), match="glue"):
-        load_rows(get_task("mnli"), "train", root=mirror)
-
-
-def test_a_split_that_is_not_there(mirror: Path, tmp_path: Path, data_set_writer: Writer) -> None:
-    root = mnli_mirror(data_set_writer, tmp_path / "other", mnli_table([0], Value("int64")))
-    with pytest.raises(DataUnavailableError, match=r"\(mnli\) has no split 'validation_matched'"):
-        load_rows(get_task("mnli"), "validation", root=root)
-    with pytest.raises(SettingsError, match="Task 'mnli' has no split 'test'; it has train, validation"):
-        load_rows(get_task("mnli"), "test", root=mirror)
-
-
-def test_an_empty_table(tmp_path: Path, data_set_writer: Writer) -> None:
-    root = mnli_mirror(data_set_writer, tmp_path, mnli_table([], Value("int64")))
-    with pytest.raises((DataUnavailableError, DataFormatError), match="mnli"):
-        load_rows(get_task("mnli"), "train", root=root)
-
-
-def test_a_data_set_that_the_mirror_lacks(mirror: Path) -> None:
-    with pytest.raises(DataUnavailableError, match=r"has no folder 'rajpurkar/squad'.*hf download --repo-type dataset"):
-        load_rows(get_task("squad"), "train", root=mirror)
-
-
-def test_a_damaged_readme(mirror: Path) -> None:
-    (mirror / "nyu-mll/glue/README.md").write_text("---\nconfigs: [\n---\n")
-    with pytest.raises(DataFormatError, match=r"The mirror folder .*glue' cannot be read"):
-        load_rows(get_task("mnli"), "train", root=mirror)
-
-
-def test_mirrors_are_told_apart(tmp_path: Path, data_set_writer: Writer) -> None:
-    """Also where their READMEs are equal, which is all that the cache of the datasets library looks at."""
-    for number in (0, 2, 1):
-        root = mnli_mirror(data_set_writer, tmp_path / str(number), mnli_table([number], Value("int64")))
-        assert load_rows(get_task("mnli"), "train", root=root).table["label"][:] == [number]
-
-
-def test_a_file_that_is_replaced_is_read_again(tmp_path: Path, data_set_writer: Writer) -> None:
-    for labels in ([0, 1], [1, 0], [2]):
-        root = mnli_mirror(data_set_writer, tmp_path, mnli_table(labels, Value("int64")))
-        assert load_rows(get_task("mnli"), "train", root=root).table["label"][:] == labels
-
-
-def test_a_mirror_that_grows_is_read_again(tmp_path: Path, data_set_writer: Writer) -> None:
-    table = mnli_table([0], Value("int64"))
-    data_set_writer(tmp_path, "nyu-mll/glue", {"qqp": {"train": table}})
-    with pytest.raises(MissingConfigError):
-        load_rows(get_task("mnli"), "train", root=tmp_path)
-    data_set_writer(tmp_path, "nyu-mll/glue", {"qqp": {"train": table}, "mnli": {"train": table}})
-    assert len(load_rows(get_task("mnli"), "train", root=tmp_path)) == 1
-
-
-def test_the_hub_offline() -> None:
-    says = "'nyu-mll/glue' .*is not in the local cache, and the Hub cannot be reached.*--data-root DIR"
-    with pytest.raises(DataUnavailableError, match=says):
-        load_rows(get_task("mnli"), "train")
-
-
-def test_the_data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert data_root() is None
-    assert data_root(tmp_path) == tmp_path
-    with pytest.raises(DataUnavailableError, match=r"nowhere' \(--data-root\) is not a folder"):
-        data_root(tmp_path / "nowhere")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataUnavailableError, match="is not a folder"):
-        data_root(tmp_path / "file")
-    monkeypatch.setenv("ADAPTERSTILTS_DATA_ROOT", str(tmp_path / "nowhere"))
-    with pytest.raises(DataUnavailableError, match=r"nowhere' \(ADAPTERSTILTS_DATA_ROOT\) is not a folder"):
-        data_root()
-    assert data_root(tmp_path) == tmp_path
-    monkeypatch.setenv("ADAPTERSTILTS_DATA_ROOT", str(tmp_path))
-    assert data_root() == tmp_path
-
-
-# Samples, parts, fingerprints
-
-
-@given(total=st.integers(0, 200), first=st.integers(0, 250), second=st.integers(0, 250), seed=st.integers(0, 99))
-def test_smaller_samples_are_part_of_larger_ones(total: int, first: int, second: int, seed: int) -> None:
-    small, large = sorted((first, second))
-    chosen = sample_indices(total, small, seed)
-    assert len(chosen) == min(total, small)
-    assert chosen == sorted(set(chosen))
-    assert set(chosen) <= set(sample_indices(total, large, seed)) <= set(range(total))
-
-
-def test_samples_follow_their_seed() -> None:
-    assert sample_indices(1000, 5, 0) == sample_indices(1000, 5, 0)
-    assert sample_indices(1000, 5, 0) != sample_indices(1000, 5, 1)
-    assert Counter(index for seed in range(300) for index in sample_indices(10, 3, seed)).most_common()[-1][1] > 50
-
-
-def test_rows_are_sampled_by_language(toy_mirror: Path) -> None:
-    task = get_task("xnli")
-    everything = load_rows(task, "test", root=toy_mirror)
-    small, large = (load_rows(task, "test", root=toy_mirror, max_examples=count, sample_seed=3) for count in (5, 9))
-    assert Counter(small.table["language"]) == dict.fromkeys(("de", "en", "sw", "zh"), 5)
-    kept, more, all_of = ([tuple(sorted(row.items())) for row in rows.table] for rows in (small, large, everything))
-    assert set(kept) < set(more) < set(all_of)
-    assert kept == [row for row in all_of if row in kept]  # in their order
-    other = load_rows(task, "test", root=toy_mirror, max_examples=5, sample_seed=4)
-    assert other.fingerprint != small.fingerprint
-    alone = load_rows(task, "test", ["sw"], root=toy_mirror, max_examples=5, sample_seed=3)
-    assert alone.table[:] == small.table.select(small.of_language("sw"))[:]
-
-
-def test_only_usable_rows_are_sampled(tmp_path: Path, data_set_writer: Writer) -> None:
-    root = mnli_mirror(data_set_writer, tmp_path, mnli_table([-1] * 50 + [0] * 5, Value("int64")))
-    assert len(load_rows(get_task("mnli"), "train", root=root, max_examples=5)) == 5
-
-
-def test_the_validation_part_of_tydiqa(toy_mirror: Path) -> None:
-    """A fixed tenth of the training rows, chosen by a hash of the id: no row is in both, none is in neither."""
-    task = get_task("tydiqa")
-    train, validation = (load_rows(task, split, ["en"], root=toy_mirror) for split in ("train", "validation"))
-    ids = [set(rows.table["id"]) for rows in (train, validation)]
-    assert len(ids[0]) + len(ids[1]) == 60
-    assert ids[0].isdisjoint(ids[1])
-    assert 2 <= len(ids[1]) <= 12
-    for row_id in ids[0] | ids[1]:
-        share = int(hashlib.sha256(row_id.encode()).hexdigest(), 16) / 2**256
-        assert (share < 0.1) == (row_id in ids[1])
-    assert not (ids[0] | ids[1]) & set(load_rows(task, "test", ["en"], root=toy_mirror).table["id"])
-
-
-def test_the_validation_part_stays_when_rows_are_added(tmp_path: Path, data_set_writer: Writer) -> None:
-    seen = []
-    for count in (200, 400):
-        ids = [f"english-{number}-0" for number in range(count)]
-        root = tmp_path / str(count)
-        data_set_writer(root, "google/xtreme", {"tydiqa": {"train": spans(ids)}})
-        seen.append(set(load_rows(get_task("tydiqa"), "validation", ["en"], root=root).table["id"]))
-    assert seen[0] < seen[1]
-    assert 20 < len(seen[1]) < 60
-
-
-def test_equal_rows_have_equal_fingerprints(toy_mirror: Path, tmp_path: Path, data_set_writer: Writer) -> None:
-    """Wherever they come from, however the file is written; and any difference tells."""
-    labels = ClassLabel(names=["entailment", "neutral", "contradiction"])
-    tables = [mnli_table([0, 1, 2], labels), mnli_table([0, 1, 2], Value("int64")), mnli_table([0, 1, 1], labels)]
-    rows = [
-        load_rows(get_task("mnli"), "train", root=mnli_mirror(data_set_writer, tmp_path / str(number), table))
-        for number, table in enumerate(tables)
-    ]
-    assert rows[0].fingerprint == rows[1].fingerprint
-    assert rows[0].fingerprint != rows[2].fingerprint
-    task = get_task("xnli")
-    first, again = (load_rows(task, "test", ["de", "en"], root=toy_mirror).fingerprint for _ in range(2))
-    assert first == again
-    assert first != load_rows(task, "test", ["en", "de"], root=toy_mirror).fingerprint
-    assert first != load_rows(task, "validation", ["de", "en"], root=toy_mirror).fingerprint
-
-
-def test_a_fingerprint_reads_values_not_their_arrow_types() -> None:
-    task = get_task("mnli")
-    made = [{"id": "a", "language": "en", "text": "é \u200b 𝄞", "text_pair": "", "label": 1}]
-    table = to_table(task, made)
-    wider = table.cast(Features({**table.features, "label": Value("int64"), "text": Value("large_string")}))
-    assert Rows(task, "train", wider, ("en",)).fingerprint == Rows(task, "train", table, ("en",)).fingerprint

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toy_compositions import HEAD
 
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.expression import Fusion, Nothing, Single, parse
 from adapterstilts.tasks.formats import HeadSpec
 
-HEAD = HeadSpec("classification", 3, ("entailment", "neutral", "contradiction"))
 SIMPLE = {"architecture": None, "reduction_factor": 16}
 
 

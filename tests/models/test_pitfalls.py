@@ -7,113 +7,24 @@ that the guard may go. The rest of a test is about our own code. Numbers are tho
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from adapters import ADAPTER_CONFIG_MAP, AdapterTrainer, AutoAdapterModel
+from adapters import ADAPTER_CONFIG_MAP, AutoAdapterModel
 from adapters.composition import Average, Fuse, Stack
-from adapters.trainer import AdapterTrainerCallback
-from transformers import TrainingArguments
+from plain_library import library_trainer, overwrite, part_of, plain
+from toy_compositions import HEAD, MakeComposition, batch_of, copies, encoded, same
+from toy_trainer import trainer_for
 
-from adapterstilts.data.collate import Collator
-from adapterstilts.data.rows import load_rows
 from adapterstilts.errors import ArtifactError, ExpressionError
-from adapterstilts.models.backbone import Backbone, ComposedModel, build, identify, load_backbone, quiet_adapters
-from adapterstilts.models.composition import Composition
+from adapterstilts.models.backbone import build, identify, load_backbone, quiet_adapters
 from adapterstilts.models.expression import parse
 from adapterstilts.tasks.catalogue import get_task
-from adapterstilts.tasks.formats import FORMATS, Encoded, EncodingSettings, HeadSpec
-from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.trainer import StiltsTrainer
-
-HEAD = HeadSpec("classification", 3, ("entailment", "neutral", "contradiction"))
-MakeComposition = Callable[..., Composition]
-
-
-@pytest.fixture(scope="module")
-def still_folder(toy_backbone_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny XLM-R without dropout, so that training steps can be compared to the digit."""
-    folder = tmp_path_factory.mktemp("still") / "backbone"
-    shutil.copytree(toy_backbone_folder, folder)
-    config = json.loads((folder / "config.json").read_text())
-    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-def plain(folder: Path) -> Any:
-    """The model as the library gives it, without the head it adds unasked."""
-    torch.manual_seed(0)
-    model = AutoAdapterModel.from_pretrained(str(folder))
-    model.delete_head("default")
-    return model
-
-
-def encoded(task_name: str, backbone: Backbone, mirror: Path, count: int) -> Encoded:
-    """The first training rows of a task as features."""
-    task = get_task(task_name)
-    rows = load_rows(task, "train", root=mirror, max_examples=count)
-    return FORMATS[task.format].encode(task, rows.table, backbone.tokenizer, EncodingSettings(), training=True)
-
-
-def batch_of(task_name: str, backbone: Backbone, mirror: Path, count: int = 4) -> dict[str, torch.Tensor]:
-    """A batch of training rows of a task."""
-    features = encoded(task_name, backbone, mirror, count).features
-    return Collator.of(backbone.tokenizer)([features[index] for index in range(count)])
-
-
-def trainer_for(
-    composed: ComposedModel,
-    task_name: str,
-    features: Encoded,
-    folder: Path,
-    *,
-    validate: Callable[[], Mapping[str, float]] = lambda: {"accuracy": 0.0},
-    **settings: Any,
-) -> StiltsTrainer:
-    """Our trainer on a few features."""
-    chosen = TrainingSettings(**{"steps": 1, "warmup_ratio": 0.0, "evaluations": 1, **settings})
-    return StiltsTrainer(
-        composed, get_task(task_name), features, validate, chosen, title="a test", output_dir=str(folder)
-    )
-
-
-def library_trainer(model: Any, folder: Path, features: Any = None, collator: Any = None, **arguments: Any) -> Any:
-    """The library's trainer."""
-    options = {"report_to": "none", "disable_tqdm": True, "save_strategy": "no", **arguments}
-    return AdapterTrainer(
-        model=model,
-        args=TrainingArguments(output_dir=str(folder), **options),
-        train_dataset=features,
-        data_collator=collator,
-    )
-
-
-def copies(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {key: tensor.detach().clone() for key, tensor in tensors.items()}
-
-
-def same(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tensor]) -> bool:
-    return set(first) == set(second) and all(torch.equal(first[key], second[key]) for key in first)
-
-
-def part_of(model: Any, marker: str) -> dict[str, torch.Tensor]:
-    """A copy of the weights whose names contain ``marker``."""
-    return copies({key: tensor for key, tensor in model.state_dict().items() if marker in key})
-
-
-def overwrite(model: Any, marker: str, value: float) -> None:
-    """Fill the weights whose names contain ``marker``."""
-    with torch.no_grad():
-        for key, tensor in model.state_dict().items():
-            if marker in key:
-                tensor.fill_(value)
+from adapterstilts.tasks.formats import FORMATS
 
 
 def test_pitfall_01_average_divides_twice_and_is_never_built(
@@ -179,50 +90,6 @@ def test_pitfall_02_gradient_accumulation_is_divided(
     (loss, norm), (accumulated_loss, accumulated_norm) = seen
     assert accumulated_loss == pytest.approx(loss, abs=2e-4)  # the Trainer rounds the loss to four places
     assert accumulated_norm == pytest.approx(norm, rel=1e-4)
-
-
-def test_pitfall_03_the_best_state_comes_back_with_its_head(
-    still_folder: Path, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
-) -> None:
-    """The library restores the best adapters, but not a head whose name is not an adapter's."""
-    model = plain(still_folder)
-    model.add_adapter("a", config="seq_bn")
-    model.add_classification_head("head", num_labels=3)
-    model.train_adapter("a")
-    trainer = library_trainer(model, tmp_path)
-    trainer._save(str(tmp_path / "checkpoint-1"))
-    best = part_of(model, ".adapters.a.")
-    trainer.state.best_model_checkpoint = str(tmp_path / "checkpoint-1")
-    overwrite(model, ".adapters.a.", 7.0)
-    overwrite(model, "heads.head", 7.0)
-    trainer._load_best_model()
-    assert same(part_of(model, ".adapters.a."), best)
-    assert all((tensor == 7.0).all() for tensor in part_of(model, "heads.head").values())
-
-    backbone = load_backbone(str(still_folder))
-    composed = build(backbone, toy_composition("squad+hellaswag", "mnli", HEAD), seed=0)
-    states: list[dict[str, torch.Tensor]] = []
-    scores = [0.2, 0.9, 0.5, 0.9]  # the second is the best; an equal one later does not take its place
-
-    def validate() -> dict[str, float]:
-        states.append(composed.trained_state())
-        return {"accuracy": scores[len(states) - 1]}
-
-    features = encoded("mnli", backbone, toy_mirror, 8)
-    trainer = trainer_for(
-        *(composed, "mnli", features, tmp_path),
-        validate=validate,
-        steps=4,
-        evaluations=4,
-        learning_rate=0.01,
-        batch_size=4,
-    )
-    report = trainer.fit()
-    assert (len(states), report.best_step, report.best_scores) == (4, 2, {"accuracy": 0.9})
-    assert same(composed.trained_state(), states[1])
-    head = [key for key in states[1] if key.startswith("heads.mnli.")]
-    assert len(head) == 4
-    assert not any(torch.equal(states[1][key], states[3][key]) for key in head)
 
 
 def test_pitfall_04_a_fusion_is_kept_and_brought_back(
@@ -343,41 +210,6 @@ def test_pitfall_08_weights_for_another_backbone_are_refused(
         here.require_same(dataclasses.asdict(identify(str(still_folder))), what="The adapter")
 
 
-def test_pitfall_09_fusion_values_are_not_decayed(
-    toy_backbone_folder: Path, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
-) -> None:
-    """The library means to keep weight decay off the values of a fusion, which start as identity, but does not."""
-    model = plain(toy_backbone_folder)
-    for name in ("a", "b"):
-        model.add_adapter(name, config="seq_bn")
-    model.add_adapter_fusion(Fuse("a", "b"))
-    model.add_classification_head("a", num_labels=3)
-    model.train_adapter_fusion(Fuse("a", "b"))
-    trainer = library_trainer(model, tmp_path, weight_decay=0.1)
-    decayed = {
-        id(item)
-        for group in trainer.create_optimizer().param_groups
-        if group["weight_decay"]
-        for item in group["params"]
-    }
-    values = [item for key, item in model.named_parameters() if key.endswith(".value.weight") and "fusion" in key]
-    assert len(values) == 2
-    assert all(id(value) in decayed for value in values)
-
-    backbone = load_backbone(str(toy_backbone_folder))
-    composed = build(backbone, toy_composition("squad+hellaswag", "mnli", HEAD), seed=0)
-    trainer = trainer_for(composed, "mnli", encoded("mnli", backbone, toy_mirror, 4), tmp_path, weight_decay=0.1)
-    decays = {
-        id(item): group["weight_decay"] for group in trainer.create_optimizer().param_groups for item in group["params"]
-    }
-    told = {key: decays.get(id(item)) for key, item in composed.model.named_parameters()}
-    trained = {key for key, item in composed.model.named_parameters() if item.requires_grad}
-    assert {key for key, decay in told.items() if decay is not None} == trained
-    undecayed = {key for key in trained if key.endswith(".bias") or ("fusion" in key and ".value." in key)}
-    assert {key for key in trained if told[key] == 0.0} == undecayed
-    assert {told[key] for key in trained - undecayed} == {0.1}
-
-
 def test_pitfall_10_fusion_dropout_can_be_zero(toy_backbone_folder: Path, toy_composition: MakeComposition) -> None:
     """The library takes a fusion dropout of 0.0 for none given, and uses the backbone's."""
     model = plain(toy_backbone_folder)
@@ -401,59 +233,6 @@ ADAPTER_FUSION = {
 
 def _fusion_dropouts(model: Any) -> list[float]:
     return [module.dropout.p for module in model.modules() if type(module).__name__ == "BertFusion"]
-
-
-def test_pitfall_11_the_fusion_regulariser_is_part_of_the_loss(
-    still_folder: Path, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
-) -> None:
-    """The library adds the regulariser's gradient after zero_grad: it lands in the next step, unscaled and unlogged."""
-    model = plain(still_folder)
-    for name in ("a", "b"):
-        model.add_adapter(name, config="seq_bn")
-    model.add_adapter_fusion(Fuse("a", "b"))
-    model.add_classification_head("a", num_labels=3)
-    model.train_adapter_fusion(Fuse("a", "b"))
-    trainer = library_trainer(model, tmp_path)
-    trainer.callback_handler.on_step_end(trainer.args, trainer.state, trainer.control)
-    values = [item for key, item in model.named_parameters() if key.endswith(".value.weight") and "fusion" in key]
-    assert all(value.grad is not None for value in values)  # gradients without a loss
-
-    backbone = load_backbone(str(still_folder))
-    composed = build(backbone, toy_composition("squad+hellaswag", "mnli", HEAD), seed=0)
-    trainer = trainer_for(composed, "mnli", encoded("mnli", backbone, toy_mirror, 4), tmp_path)
-    assert not any(isinstance(item, AdapterTrainerCallback) for item in trainer.callback_handler.callbacks)
-    values = {
-        key: item
-        for key, item in composed.model.named_parameters()
-        if key.endswith(".value.weight") and "fusion" in key
-    }
-    with torch.no_grad():
-        for value in values.values():
-            value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(0)) * 0.1)
-    batch = batch_of("mnli", backbone, toy_mirror)
-    head_loss = composed.model(**batch).loss
-    penalty = sum(0.01 * (torch.eye(32) - value).pow(2).sum() for value in values.values())
-    assert penalty > 0.1
-    loss = trainer.compute_loss(composed.model, dict(batch))
-    torch.testing.assert_close(loss, head_loss + penalty)
-    expected = torch.autograd.grad(head_loss + penalty, list(values.values()))
-    torch.testing.assert_close(torch.autograd.grad(loss, list(values.values())), expected)
-
-
-def test_pitfall_12_label_columns_have_a_fixed_order(
-    toy_backbone: Backbone, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
-) -> None:
-    """The library takes the names of label columns from a set: start and end may change places between processes."""
-    head = FORMATS["span"].head(get_task("squad"))
-    composed = build(toy_backbone, toy_composition("none", "squad", head), seed=0)
-    trainer = trainer_for(composed, "squad", encoded("squad", toy_backbone, toy_mirror, 4), tmp_path)
-    assert trainer.label_names == ["start_positions", "end_positions"]
-    assert {name: list(FORMATS[name].label_names) for name in FORMATS if name != "span"} == {
-        "classification": ["labels"],
-        "multiple_choice": ["labels"],
-        "tagging": ["labels"],
-        "retrieval": [],
-    }
 
 
 def test_pitfall_13_the_untrained_pooler_is_not_used(
@@ -573,7 +352,7 @@ def test_pitfall_38_no_warning_comes_when_all_is_right(
 
 
 def test_the_library_has_no_new_kinds_of_adapters() -> None:
-    """Each kind was tried in a stack and in a fusion (test_backbone.py); a new one has to be tried, too."""
+    """Each kind was tried in a stack and in a fusion (test_building.py); a new one has to be tried, too."""
     assert set(ADAPTER_CONFIG_MAP) == {
         *("pfeiffer", "houlsby", "parallel", "scaled_parallel", "pfeiffer+inv", "houlsby+inv"),
         *("seq_bn", "double_seq_bn", "par_bn", "scaled_par_bn", "seq_bn_inv", "double_seq_bn_inv"),

@@ -14,7 +14,6 @@ from adapterstilts.store.artifacts import Store
 from adapterstilts.studies.prediction import predict
 from adapterstilts.studies.transfer import compose, evaluate, train_intermediate
 
-TINY: dict[str, Any] = {"steps": 3, "batch_size": 4, "max_length": 64, "evaluations": 1}
 #: Rows as a user gives them, in the data set's own columns, and what may be answered.
 ROWS: dict[str, tuple[dict[str, Any], Any]] = {
     "qqp": ({"question1": "the cat", "question2": "the house"}, ("not_duplicate", "duplicate")),
@@ -28,9 +27,9 @@ ROWS: dict[str, tuple[dict[str, Any], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def common(toy_backbone_folder: Path, toy_mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    store = tmp_path_factory.mktemp("store")
-    return {"backbone": str(toy_backbone_folder), "data_root": toy_mirror, "settings": TINY, "store": store}
+def common(common: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The options of all studies, and a store for the tests of this file."""
+    return common | {"store": tmp_path_factory.mktemp("store")}
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -12,12 +12,13 @@ from adapterstilts.errors import AdapterStiltsError, ArtifactError, ExpressionEr
 from adapterstilts.store.artifacts import Store
 from adapterstilts.studies.transfer import Transfer, compose, train_intermediate
 
-TINY: dict[str, Any] = {"steps": 30, "batch_size": 8, "max_length": 64, "evaluations": 1, "learning_rate": 3e-3}
+LEARNING: dict[str, Any] = {"steps": 30, "batch_size": 8, "max_length": 64, "evaluations": 1, "learning_rate": 3e-3}
 
 
 @pytest.fixture(scope="module")
-def common(toy_backbone_folder: Path, toy_mirror: Path) -> dict[str, Any]:
-    return {"backbone": str(toy_backbone_folder), "data_root": toy_mirror, "settings": {"max_length": 64}}
+def common(common: dict[str, Any]) -> dict[str, Any]:
+    """The options of all studies, without settings of training: nothing is trained for the target."""
+    return common | {"settings": {"max_length": 64}}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def shelf(common: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> P
     """A store with an adapter for mnli and one for hellaswag."""
     home = tmp_path_factory.mktemp("shelf")
     for task in ("mnli", "hellaswag"):
-        train_intermediate(task, store=home, **common | {"settings": TINY})
+        train_intermediate(task, store=home, **common | {"settings": LEARNING})
     return home
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from marks import every_task
 
 from adapterstilts.errors import SettingsError, UnknownNameError
 from adapterstilts.evaluation.metrics import METRICS
@@ -17,8 +18,6 @@ from adapterstilts.tasks.suites import get_suite
 
 INTERMEDIATE = ("mnli", "squad", "hellaswag", "qqp", "anli", "squad2", "ccg", "cosmosqa", "csqa", "siqa")
 TARGETS = ("xnli", "pawsx", "panx", "udpos", "xquad", "mlqa", "tydiqa", "xcopa", "bucc", "tatoeba")
-
-every_task = pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
 
 
 def test_the_tasks() -> None:

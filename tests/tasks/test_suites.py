@@ -6,14 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from marks import every_task
 
 from adapterstilts.errors import UnknownNameError
 from adapterstilts.tasks.catalogue import TASKS
 from adapterstilts.tasks.languages import LANGUAGES, parse_languages
 from adapterstilts.tasks.spec import TaskSpec
 from adapterstilts.tasks.suites import SUITES, get_suite, lab_task
-
-every_task = pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
 
 
 def test_xtreme_is_the_catalogue() -> None:

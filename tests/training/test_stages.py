@@ -1,4 +1,4 @@
-"""Stages: fingerprints follow all that decides the result, and the store gets whole artifacts or none."""
+"""Stages: trained once, and the store gets whole artifacts or none."""
 
 from __future__ import annotations
 
@@ -10,230 +10,31 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from toy_backbone import copied
+from toy_stages import TINY, MakeStage, artifact_of, weights
 
 from adapterstilts.data.rows import load_rows
 from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, TrainingError
-from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint, fingerprint_file
+from adapterstilts.fingerprints import fingerprint_file
 from adapterstilts.models.backbone import identify
-from adapterstilts.models.expression import Expression, Nothing, parse
-from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.models.expression import Nothing
+from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training import stages
-from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
+from adapterstilts.training.stages import StageResult, run_stage
 from adapterstilts.training.trainer import StiltsTrainer
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-TINY: dict[str, Any] = {"steps": 3, "batch_size": 4, "max_length": 64, "evaluations": 1}
-MakeStage = Callable[..., TrainingStage]
-
-#: Another value for each setting; a new setting has to be added here.
-OTHERWISE: dict[str, Any] = {
-    "adapter": "double_seq_bn",
-    "reduction_factor": 8,
-    "epochs": 2.5,
-    "steps": 4,
-    "learning_rate": 2e-4,
-    "warmup_ratio": 0.2,
-    "batch_size": 8,
-    "gradient_accumulation": 2,
-    "weight_decay": 0.01,
-    "max_grad_norm": 0.5,
-    "fusion_dropout": 0.3,
-    "max_length": 48,
-    "doc_stride": 16,
-    "max_train_examples": 40,
-    "max_validation_examples": 10,
-    "sample_seed": 1,
-    "evaluations": 2,
-    "patience": 3,
-    "precision": "bf16",
-    "seed": 1,
-}
-
-
-@pytest.fixture(scope="module")
-def stage(toy_backbone_folder: Path, toy_mirror: Path) -> MakeStage:
-    """A function that makes a stage on the toy backbone and mirror."""
-
-    def make(
-        task_name: str = "mnli",
-        expression: str = "none",
-        *,
-        inputs: tuple[Artifact, ...] = (),
-        backbone: Path = toy_backbone_folder,
-        root: Path = toy_mirror,
-        **settings: Any,
-    ) -> TrainingStage:
-        parsed: Expression = parse(expression)
-        return TrainingStage(
-            get_task(task_name), TrainingSettings(**TINY | settings), identify(str(backbone)), parsed, inputs, root
-        )
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def shelf(stage: MakeStage, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with intermediate adapters for mnli, twice, and for squad. Tests only read it."""
-    kept = Store(tmp_path_factory.mktemp("shelf"))
-    for made in (stage("mnli"), stage("squad"), stage("mnli", seed=1)):
-        run_stage(made, kept)
-    return kept
-
-
-@pytest.fixture
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A cache of the datasets library that has seen no other mirror."""
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "own-cache"))
-    return tmp_path / "own-cache"
-
-
-def artifact_of(kept: Store, name: str, seed: int = 0) -> Artifact:
-    (found,) = kept.all(
-        "intermediate", lambda item: (item.manifest["task"], item.manifest["settings"]["seed"]) == (name, seed)
-    )
-    return found
-
-
-def weights(artifact: Artifact) -> dict[str, bytes]:
-    """Return the bytes of each weights file."""
-    return {
-        path.relative_to(artifact.path).as_posix(): path.read_bytes()
-        for path in sorted(artifact.path.rglob("*.safetensors"))
-    }
 
 
 def everything(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")) if folder.exists() else []
-
-
-def with_other_rows(source: Path, target: Path, split: str, change: Callable[[Dataset], Dataset]) -> Path:
-    """Copy a mirror and change a split of MNLI in it."""
-    from datasets import Dataset
-
-    shutil.copytree(source, target)
-    (path,) = (target / "nyu-mll" / "glue" / "mnli").glob(f"{split}-*.parquet")
-    change(Dataset.from_parquet(str(path), cache_dir=str(target / "cache"))).to_parquet(str(path))
-    return target
-
-
-def one_more_word(table: Dataset) -> Dataset:
-    return table.map(lambda row, number: {"hypothesis": row["hypothesis"] + " x" * (number == 7)}, with_indices=True)
-
-
-# Fingerprints
-
-
-def test_there_is_another_value_for_each_setting() -> None:
-    assert set(OTHERWISE) == {field.name for field in dataclasses.fields(TrainingSettings)}
-
-
-@pytest.mark.parametrize("name", OTHERWISE)
-def test_each_setting_changes_the_fingerprint(name: str, stage: MakeStage) -> None:
-    """But for the fusion's dropout where nothing is fused: the baseline of two such stages is one and the same."""
-    plain, changed = stage(), stage(**{name: OTHERWISE[name]})
-    assert (plain.fingerprint == changed.fingerprint) is (name == "fusion_dropout")
-
-
-def test_the_dropout_of_a_fusion_changes_its_fingerprint(stage: MakeStage, shelf: Store) -> None:
-    inputs = artifact_of(shelf, "mnli"), artifact_of(shelf, "squad")
-
-    def made(dropout: float | None) -> str:
-        return stage("xnli", "mnli+squad", inputs=inputs, fusion_dropout=dropout).fingerprint
-
-    assert len({made(None), made(0.0), made(0.3)}) == 3
-
-
-def test_what_is_composed_changes_the_fingerprint(stage: MakeStage, shelf: Store) -> None:
-    mnli, other_mnli, squad = artifact_of(shelf, "mnli"), artifact_of(shelf, "mnli", 1), artifact_of(shelf, "squad")
-    made = {
-        "none": stage("xnli"),
-        "mnli": stage("xnli", "mnli", inputs=(mnli,)),
-        "squad": stage("xnli", "squad", inputs=(squad,)),
-        "other mnli": stage("xnli", "mnli", inputs=(other_mnli,)),
-        "fused": stage("xnli", "mnli+squad", inputs=(mnli, squad)),
-        "fused the other way": stage("xnli", "squad+mnli", inputs=(squad, mnli)),
-        "fused with another": stage("xnli", "mnli+squad", inputs=(other_mnli, squad)),
-    }
-    assert len({item.fingerprint for item in made.values()}) == len(made)
-
-
-def test_the_task_changes_the_fingerprint_where_rows_are_the_same(stage: MakeStage) -> None:
-    mnli, xnli = stage("mnli"), stage("xnli")
-    assert mnli.train_rows.fingerprint == xnli.train_rows.fingerprint
-    assert mnli.fingerprint != xnli.fingerprint
-
-
-@pytest.mark.parametrize("split", ["train", "validation_matched"])
-def test_one_other_row_changes_the_fingerprint(
-    split: str, stage: MakeStage, toy_mirror: Path, tmp_path: Path, own_cache: Path
-) -> None:
-    other = with_other_rows(toy_mirror, tmp_path / "hub", split, one_more_word)
-    changed = stage(root=other).fingerprint
-    shutil.rmtree(own_cache)
-    assert changed != stage().fingerprint
-
-
-def test_another_mirror_of_the_same_look_has_rows_of_its_own(toy_mirror: Path, tmp_path: Path) -> None:
-    """The datasets library takes two folders of one name for the same where their READMEs are equal."""
-    task = get_task("mnli")
-    before = load_rows(task, "train", root=toy_mirror)
-    other = with_other_rows(toy_mirror, tmp_path / "hub", "train", one_more_word)
-    rows = load_rows(task, "train", root=other)
-    assert rows.table["text_pair"][7] == before.table["text_pair"][7] + " x"
-    assert rows.fingerprint != before.fingerprint
-
-
-def test_a_file_of_a_mirror_that_is_replaced_is_read_again(toy_mirror: Path, tmp_path: Path) -> None:
-    task = get_task("mnli")
-    shutil.copytree(toy_mirror, tmp_path / "hub")
-    before = load_rows(task, "train", root=tmp_path / "hub")
-    other = with_other_rows(toy_mirror, tmp_path / "other", "train", one_more_word)
-    shutil.copytree(other, tmp_path / "hub", dirs_exist_ok=True)
-    assert load_rows(task, "train", root=tmp_path / "hub").fingerprint != before.fingerprint
-
-
-def test_rows_that_are_not_used_do_not_change_the_fingerprint(
-    stage: MakeStage, toy_mirror: Path, tmp_path: Path, own_cache: Path
-) -> None:
-    other = with_other_rows(toy_mirror, tmp_path / "hub", "validation_mismatched", lambda table: table.select(range(3)))
-    changed = stage(root=other).fingerprint
-    shutil.rmtree(own_cache)
-    assert changed == stage().fingerprint
-
-
-def test_other_weights_of_the_backbone_change_the_fingerprint(
-    stage: MakeStage, toy_backbone_folder: Path, tmp_path: Path
-) -> None:
-    from safetensors.torch import save_file
-
-    other = tmp_path / "other"
-    shutil.copytree(toy_backbone_folder, other)
-    tensors = load_file(other / "model.safetensors")
-    tensors["roberta.embeddings.LayerNorm.bias"][0] += 1e-3
-    save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
-    assert stage(backbone=other).fingerprint != stage().fingerprint
-
-
-def test_the_place_of_backbone_and_mirror_does_not_change_the_fingerprint(
-    stage: MakeStage, toy_backbone_folder: Path, toy_mirror: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(toy_backbone_folder, tmp_path / "backbone")
-    shutil.copytree(toy_mirror, tmp_path / "hub")
-    assert stage(backbone=tmp_path / "backbone", root=tmp_path / "hub").fingerprint == stage().fingerprint
 
 
 # Running
@@ -372,10 +173,7 @@ def test_a_length_above_the_backbones_is_refused_before_training(stage: MakeStag
 def test_an_adapter_of_another_backbone_is_refused(
     stage: MakeStage, shelf: Store, store: Store, toy_backbone_folder: Path, tmp_path: Path
 ) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(toy_backbone_folder, other)
-    config = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-3}))
+    other = copied(toy_backbone_folder, tmp_path / "other", layer_norm_eps=1e-3)
     with pytest.raises(ArtifactError) as caught:
         run_stage(stage("xnli", "mnli", inputs=(artifact_of(shelf, "mnli"),), backbone=other), store)
     assert str(other) in str(caught.value)
@@ -463,6 +261,8 @@ def told(self, *arguments, **options):
     return loss
 StiltsTrainer.training_step = told
 """
+
+
 KILLED_WHILE_WRITING = """
 import os, signal
 import torch
@@ -521,28 +321,6 @@ def test_a_process_that_is_killed_leaves_a_store_to_go_on_with(
 
 
 # Suites
-
-
-def test_fingerprints_of_xtreme_are_those_from_before_there_were_suites(stage: MakeStage) -> None:
-    """What decides the result, spelt out: with a word more in it, all stored artifacts would be trained again."""
-    made = stage("mnli")
-    assert made.fingerprint == fingerprint(
-        {
-            "version": FORMAT_VERSION,
-            "kind": "intermediate",
-            "task": {
-                "name": "mnli",
-                "format": "classification",
-                "labels": ["entailment", "neutral", "contradiction"],
-            },
-            "metric": "accuracy",
-            "settings": dataclasses.asdict(made.settings),
-            "backbone": made.backbone.key,
-            "expression": "none",
-            "inputs": [],
-            "data": {"train": made.train_rows.fingerprint, "validation": made.validation_rows.fingerprint},
-        }
-    )
 
 
 @pytest.mark.usefixtures("no_network")

@@ -1,0 +1,22 @@
+"""``tasks`` and ``languages``: the lists, whole or in part."""
+
+from __future__ import annotations
+
+from calling import document
+
+from adapterstilts.tasks.catalogue import TASKS
+
+
+def test_tasks_are_those_of_the_catalogue() -> None:
+    assert [task["name"] for task in document("tasks", "tasks")] == list(TASKS)
+    assert {task["kind"] for task in document("tasks", "tasks", "--kind", "target")} == {"target"}
+
+
+def test_languages_with_their_tasks() -> None:
+    every = document("languages", "languages")
+    assert len(every) == 42
+    assert document("languages", "languages", "--task", "tydiqa") == [
+        language for code in TASKS["tydiqa"].languages for language in every if language["code"] == code
+    ]
+    swahili = next(language for language in every if language["code"] == "sw")
+    assert swahili["tasks"] == ["xnli", "panx", "tydiqa", "xcopa", "tatoeba"]
