@@ -34,7 +34,7 @@ class PretrainingSettings:
     learning_rate: float = setting(1e-3, "Highest learning rate.")
     warmup: float = setting(0.05, "Share of the steps in which the learning rate rises.")
     weight_decay: float = setting(0.01, "Decoupled weight decay of matrices.")
-    checkpoint_every: int = setting(500, "Steps between checkpoints.")
+    checkpoint_every: int = setting(250, "Steps between checkpoints.")
 
     def __post_init__(self) -> None:
         for name in ("layers", "width", "heads", "documents", "pairs", "steps", "tokens", "pair_batch"):

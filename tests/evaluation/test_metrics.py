@@ -67,6 +67,7 @@ INPUTS: dict[str, tuple[list[Any], list[Any]]] = {
     "token_accuracy": ([["N", "N/N", "S"], ["."]], [["N", "N", "S"], ["."]]),
     "retrieval_accuracy": (["de-0", "de-0", "de-2"], ["de-0", "de-1", "de-2"]),
     "bucc_f1": (["de-0", "", "de-1"], ["de-0", "de-1", "de-2"]),
+    "map@20": ([["a", "b"], ["c"], []], [["b"], ["c", "d"], ["e"]]),
     "squad": (
         [{"id": "b", "prediction_text": "the cat"}, {"id": "a", "prediction_text": ""}],
         [
