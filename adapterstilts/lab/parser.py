@@ -343,7 +343,11 @@ def _complete(clause: Clause) -> bool:
     has_object = clause.object is not None or clause.asked in ("object", "number")
     has_recipient = clause.recipient is not None or clause.asked == "recipient"
     has_place = clause.place is not None or clause.asked == "place"
-    if has_recipient != (verb in DITRANSITIVE) or (clause.asked and clause.polar):
+    # Of a thing that is for sending it is not said to whom.
+    use = clause.asked == "means" or (clause.place is not None and clause.place.adposition == "with")
+    if has_recipient != (verb in DITRANSITIVE) and (has_recipient or not use):
+        return False
+    if clause.asked and clause.polar:
         return False
     if clause.place and (clause.place.adposition in ("to", "from")) and verb not in MOTION:
         return False
