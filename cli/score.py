@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from .console import notes, print_json, print_table, session
-from .options import Json, split_list
+from .options import Json
 
 if TYPE_CHECKING:
     from adapterstilts.evaluation.submissions import Submission
@@ -38,10 +38,7 @@ def command(
 
         benchmark = get_benchmark(suite)
         known = tuple(sorted({code for codes in benchmark.languages.values() for code in codes}))
-        chosen = None if languages == "all" else split_list(languages)
-        if chosen is not None:
-            parse_languages(languages, known, what=suite)
-        found = score_folders(predictions, labels, benchmark, chosen)
+        found = score_folders(predictions, labels, benchmark, parse_languages(languages, known, what=suite))
         for warning in found.warnings:
             notes.print(f"[yellow]Warning:[/] {escape(warning)}", soft_wrap=True)
         if json:
@@ -52,13 +49,12 @@ def command(
 
 def document(found: Submission) -> dict[str, Any]:
     """Return what ``--json`` prints."""
-    averages = asdict(found.averages)
     return {
         "scores": {
             task: {code: {name: round(value, 4) for name, value in metrics.items()} for code, metrics in codes.items()}
             for task, codes in found.scores.items()
         },
-        "averages": averages,
+        "averages": asdict(found.averages),
         "warnings": list(found.warnings),
     }
 

@@ -41,11 +41,13 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None, refe
     """Show the outcome of ``compose`` or ``evaluate``, with published scores beside it if ``reference``."""
     if csv_file is not None:
         _write_csv(transfer, csv_file)
-    from adapterstilts.studies.reference import reference_scores
+    published = None
+    if reference:
+        from adapterstilts.studies.reference import reference_scores
 
-    published = reference_scores(transfer.target, transfer.backbone) if reference else ()
+        published = reference_scores(transfer.target, transfer.backbone)
     if json:
-        told = {"reference": [one.to_json() for one in published]} if reference else {}
+        told = {} if published is None else {"reference": [one.to_json() for one in published]}
         print_json(transfer.to_json() | told)
         return
     console = result_console()
@@ -60,7 +62,7 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None, refe
             "on them, not another task.",
             soft_wrap=True,
         )
-    for line in _published(transfer, published) if reference else ():
+    for line in () if published is None else _published(transfer, published):
         console.print(line, soft_wrap=True)
     for line in _layers(transfer):
         console.print(line, soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from adapters import AdapterTrainer, AutoAdapterModel
+from adapters.composition import Fuse
 from toy_compositions import copies
 from transformers import TrainingArguments
 
@@ -16,6 +17,17 @@ def plain(folder: Path) -> Any:
     torch.manual_seed(0)
     model = AutoAdapterModel.from_pretrained(str(folder))
     model.delete_head("default")
+    return model
+
+
+def plain_fusion(folder: Path) -> Any:
+    """Return a plain model with a fusion of the adapters a and b and a head, ready to train the fusion."""
+    model = plain(folder)
+    for name in ("a", "b"):
+        model.add_adapter(name, config="seq_bn")
+    model.add_adapter_fusion(Fuse("a", "b"))
+    model.add_classification_head("a", num_labels=3)
+    model.train_adapter_fusion(Fuse("a", "b"))
     return model
 
 

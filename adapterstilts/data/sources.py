@@ -40,6 +40,15 @@ def data_root(given: str | os.PathLike[str] | None = None) -> Path | None:
     return root.resolve()
 
 
+def root_of_suite(suite: str, given: str | os.PathLike[str] | None) -> Path | None:
+    """Return the mirror that the rows of a suite are read from; the lab needs none, whatever is set.
+
+    Raises:
+        DataUnavailableError: as for ``data_root``.
+    """
+    return None if suite == LAB else data_root(given)
+
+
 class MissingConfigError(DataUnavailableError):
     """The data set is there, but not this configuration or split: a mirror with a part of the languages, say."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from adapterstilts.errors import unknown
+from adapterstilts.tasks.catalogue import TASKS
 
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Scores in percent by task, language and metric."""
@@ -28,17 +29,9 @@ SCORED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def _codes(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-_XNLI = _codes("ar bg de el en es fr hi ru sw th tr ur vi zh")
-_XQUAD = _codes("ar de el en es hi ru th tr vi zh")
-_MLQA = _codes("ar de en es hi vi zh")
-_TYDIQA = _codes("ar bn en fi id ko ru sw te")
-_UDPOS = _codes("af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh")
-_PANX = tuple(sorted({*_UDPOS, *_codes("bn jv ka ml ms my sw")}))
-_TATOEBA = tuple(sorted({*_PANX} - {"en", "ms", "my", "yo"}))
+def _codes(task: str = "", more: str = "") -> tuple[str, ...]:
+    """Return the languages of a task of the catalogue, and more."""
+    return tuple(sorted({*(TASKS[task].languages if task else ()), *more.split()}))
 
 
 @dataclass(frozen=True)
@@ -55,15 +48,15 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "xtreme": Benchmark(
         "xtreme",
         {
-            "xnli": _XNLI,
-            "pawsx": _codes("de en es fr ja ko zh"),
-            "udpos": _UDPOS,
-            "panx": _PANX,
-            "xquad": _XQUAD,
-            "mlqa": _MLQA,
-            "tydiqa": _TYDIQA,
-            "bucc2018": _codes("de fr ru zh"),
-            "tatoeba": _TATOEBA,
+            "xnli": _codes("xnli"),
+            "pawsx": _codes("pawsx"),
+            "udpos": _codes("udpos"),
+            "panx": _codes("panx"),
+            "xquad": _codes("xquad"),
+            "mlqa": _codes("mlqa"),
+            "tydiqa": _codes("tydiqa"),
+            "bucc2018": _codes("bucc"),
+            "tatoeba": _codes("tatoeba"),
         },
         {
             "classification": ("xnli", "pawsx"),
@@ -75,16 +68,16 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "xtreme-r": Benchmark(
         "xtreme-r",
         {
-            "xnli": _XNLI,
-            "xcopa": _codes("et ht id it qu sw ta th tr vi zh"),
-            "udpos": tuple(sorted({*_UDPOS, *_codes("lt pl ro uk wo")})),
-            "panx": tuple(sorted({*_PANX, *_codes("az gu lt pa pl qu ro uk")})),
-            "xquad": tuple(sorted({*_XQUAD, "ro"})),
-            "mlqa": _MLQA,
-            "tydiqa": _TYDIQA,
-            "mewslix": _codes("ar de en es fa ja pl ro ta tr uk"),
-            "lareqa": _XQUAD,
-            "tatoeba": tuple(sorted({*_TATOEBA, *_codes("az lt pl ro uk")})),
+            "xnli": _codes("xnli"),
+            "xcopa": _codes("xcopa"),
+            "udpos": _codes("udpos", "lt pl ro uk wo"),
+            "panx": _codes("panx", "az gu lt pa pl qu ro uk"),
+            "xquad": _codes("xquad", "ro"),
+            "mlqa": _codes("mlqa"),
+            "tydiqa": _codes("tydiqa"),
+            "mewslix": _codes(more="ar de en es fa ja pl ro ta tr uk"),
+            "lareqa": _codes("xquad"),
+            "tatoeba": _codes("tatoeba", "az lt pl ro uk"),
         },
         {
             "classification": ("xnli", "xcopa"),

@@ -67,7 +67,7 @@ def make_corpus(settings: PretrainingSettings, reporter: Reporter) -> tuple[XLMR
 
     languages = seen_languages()
     pool = list(itertools.islice(documents(f"corpus {settings.seed}"), settings.documents * 3))
-    shared = [_short(document) for document in pool[: settings.pairs]]
+    shared = [document[:2] for document in pool[: settings.pairs]]
     reporter.begin("Writing the text", len(languages))
     texts: dict[str, list[str]] = {}
     parallel: dict[str, list[tuple[str, list[tuple[int, int, str]]]]] = {}
@@ -86,7 +86,7 @@ def make_corpus(settings: PretrainingSettings, reporter: Reporter) -> tuple[XLMR
     rows = list(_rows(ids_of_lines, tokenizer.bos_token_id, tokenizer.eos_token_id))
     numbers: dict[str, int] = {}
     encoded = [_with_meanings(parallel.pop(language.code), tokenizer, numbers) for language in languages]
-    versions = [version for text in zip(*encoded, strict=True) for version in text]
+    versions = list(itertools.chain.from_iterable(zip(*encoded, strict=True)))
     ends = np.cumsum([len(ids) for ids, _ in versions])
     ids, meanings = (
         np.fromiter(itertools.chain.from_iterable(version[part] for version in versions), np.int32, count=int(ends[-1]))
@@ -102,7 +102,7 @@ def _rows(texts: Iterable[list[int]], begin: int, end: int) -> Iterator[list[int
         row += [*ids, end]
         if len(row) >= ROW:
             yield row[:ROW]
-            row = [begin] if len(row) - ROW == 0 or len(ids) > ROW - 2 else [begin, *ids, end]
+            row = [begin] if len(row) == ROW or len(ids) > ROW - 2 else [begin, *ids, end]
 
 
 def _with_meanings(
@@ -147,10 +147,6 @@ def kept_corpus(
     np.savez(new, **vars(corpus))
     new.replace(file)
     return tokenizer, corpus
-
-
-def _short(document: Document) -> Document:
-    return document[:2]
 
 
 class Batches:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from adapterstilts.data.rows import load_rows
-from adapterstilts.data.sources import data_root as find_data_root
+from adapterstilts.data.sources import root_of_suite
 from adapterstilts.errors import AdapterStiltsError
 from adapterstilts.progress import Reporter
-from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB
+from adapterstilts.tasks.spec import DEFAULT_SUITE
 from adapterstilts.tasks.suites import get_suite
 
 
@@ -57,7 +57,7 @@ def check_tasks(
     reporter = reporter or Reporter()
     world = get_suite(suite)
     tasks = [world.task(name) for name in (world.tasks if names is None else dict.fromkeys(names))]
-    root = None if suite == LAB else find_data_root(data_root)
+    root = root_of_suite(suite, data_root)
     splits = [(task, split) for task in tasks for split in task.sources]
     found = []
     reporter.begin("Loading rows", len(splits))

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adapterstilts.data.sources import check_access
-from adapterstilts.data.sources import data_root as find_data_root
+from adapterstilts.data.sources import check_access, root_of_suite
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
 from adapterstilts.fingerprints import fingerprint
@@ -23,7 +22,7 @@ from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
 from adapterstilts.studies.intermediates import intermediate_adapters
 from adapterstilts.tasks.languages import parse_languages
-from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
@@ -112,7 +111,7 @@ def train_intermediate(
     """
     world = get_suite(suite)
     spec = world.task(task, "intermediate")
-    root = _root(spec, data_root)
+    root = root_of_suite(spec.suite, data_root)
     _check_access(spec, root)
     identity = identify(backbone or world.backbone, revision)
     stage = TrainingStage(spec, recipe_settings(spec, settings), identity, root=root)
@@ -287,11 +286,6 @@ def evaluate(
     )
 
 
-def _root(spec: TaskSpec, given: Folder | None) -> Path | None:
-    """Return the mirror to read from; the lab needs none, whatever is set."""
-    return None if spec.suite == LAB else find_data_root(given)
-
-
 def _check_access(spec: TaskSpec, root: Path | None) -> None:
     for source in spec.sources.values():
         check_access(source, root)
@@ -314,7 +308,7 @@ def _request(
     return EvaluationRequest(
         split=chosen,
         languages=codes,
-        root=_root(spec, data_root),
+        root=root_of_suite(spec.suite, data_root),
         max_examples=max_eval_examples,
         sample_seed=settings.sample_seed,
         batch_size=settings.batch_size,

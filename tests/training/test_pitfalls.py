@@ -8,9 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from adapters.composition import Fuse
 from adapters.trainer import AdapterTrainerCallback
-from plain_library import library_trainer, overwrite, part_of, plain
+from plain_library import library_trainer, overwrite, part_of, plain, plain_fusion
 from toy_compositions import HEAD, MakeComposition, batch_of, encoded, same
 from toy_trainer import trainer_for
 
@@ -67,12 +66,7 @@ def test_pitfall_09_fusion_values_are_not_decayed(
     toy_backbone_folder: Path, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
 ) -> None:
     """The library means to keep weight decay off the values of a fusion, which start as identity, but does not."""
-    model = plain(toy_backbone_folder)
-    for name in ("a", "b"):
-        model.add_adapter(name, config="seq_bn")
-    model.add_adapter_fusion(Fuse("a", "b"))
-    model.add_classification_head("a", num_labels=3)
-    model.train_adapter_fusion(Fuse("a", "b"))
+    model = plain_fusion(toy_backbone_folder)
     trainer = library_trainer(model, tmp_path, weight_decay=0.1)
     decayed = {
         id(item)
@@ -102,12 +96,7 @@ def test_pitfall_11_the_fusion_regulariser_is_part_of_the_loss(
     still_folder: Path, toy_composition: MakeComposition, toy_mirror: Path, tmp_path: Path
 ) -> None:
     """The library adds the regulariser's gradient after zero_grad: it lands in the next step, unscaled and unlogged."""
-    model = plain(still_folder)
-    for name in ("a", "b"):
-        model.add_adapter(name, config="seq_bn")
-    model.add_adapter_fusion(Fuse("a", "b"))
-    model.add_classification_head("a", num_labels=3)
-    model.train_adapter_fusion(Fuse("a", "b"))
+    model = plain_fusion(still_folder)
     trainer = library_trainer(model, tmp_path)
     trainer.callback_handler.on_step_end(trainer.args, trainer.state, trainer.control)
     values = [item for key, item in model.named_parameters() if key.endswith(".value.weight") and "fusion" in key]
