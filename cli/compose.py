@@ -32,7 +32,12 @@ from .transfer_table import check_csv, show_transfer
 @with_training_settings(leave_out=("seed",))
 def command(
     expression: Annotated[
-        str, typer.Argument(metavar="EXPR", help="mnli+squad (fusion), squad (stack on one) or none (baseline alone).")
+        str,
+        typer.Argument(
+            metavar="EXPR",
+            help="mnli+squad (fusion), squad (stack on one), 'avg(mnli, squad)', arithmetic, ties, dare or svd (merged "
+            "weights), 'chain(squad)' (the target starts from it), all (the nine) or none (baseline alone).",
+        ),
     ],
     target: Annotated[str, typer.Option("--target", help="A target task, such as tydiqa; see `adapterstilts tasks`.")],
     suite: Suite = DEFAULT_SUITE,

@@ -12,7 +12,8 @@ from adapterstilts.data.rows import load_rows
 from adapterstilts.models.backbone import Backbone, ComposedModel
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json, fusion_config_json
-from adapterstilts.models.expression import Fusion, parse
+from adapterstilts.models.expression import Fusion, reduced
+from adapterstilts.models.grammar import parse
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import FORMATS, Encoded, EncodingSettings, HeadSpec
 
@@ -24,7 +25,7 @@ def make_composition(
     expression: str, top: str, head: HeadSpec, adapter: str = "seq_bn", reduction_factor: float | None = 4
 ) -> Composition:
     """Make a composition of toy adapters, all of one configuration."""
-    parsed = parse(expression)
+    parsed = reduced(parse(expression))
     config = adapter_config_json(adapter, reduction_factor=reduction_factor)
     fusion = fusion_config_json() if isinstance(parsed, Fusion) else None
     return Composition(parsed, top, head, {name: dict(config) for name in (*parsed.names, top)}, fusion)

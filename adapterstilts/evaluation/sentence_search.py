@@ -30,7 +30,7 @@ from adapterstilts.evaluation.zero_shot import (
 )
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.backbone import Backbone, load_backbone
-from adapterstilts.models.saved import load_backbone_of, load_composed
+from adapterstilts.models.saved import MERGED, load_backbone_of, load_composed, load_merged
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.formats import Answer, EncodingSettings
@@ -130,7 +130,9 @@ def run_search(
     if found is not None:
         return found
     store.check_writable()
-    if artifact is not None:
+    if artifact is not None and artifact.kind == MERGED:
+        loaded = load_merged(artifact, load_backbone_of(artifact, backbone)).backbone
+    elif artifact is not None:
         loaded = load_composed(artifact, load_backbone_of(artifact, backbone), task_of(artifact)).backbone
     else:
         loaded = load_backbone(backbone or identity.id, identity.hub_revision)

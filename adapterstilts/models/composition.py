@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from adapterstilts.errors import ArtifactError, ExpressionError
-from adapterstilts.models.expression import Expression, Fusion, Nothing, parse
+from adapterstilts.models.expression import Fusion, Nothing, Single, reduced
+from adapterstilts.models.grammar import parse
 from adapterstilts.tasks.formats.base import HeadKind, HeadSpec
 
 HEAD_KINDS = get_args(HeadKind)
@@ -18,7 +19,8 @@ HEAD_KINDS = get_args(HeadKind)
 class Composition:
     """A target (or intermediate) adapter with its head, stacked on what the expression names."""
 
-    expression: Expression
+    expression: Nothing | Single | Fusion
+    """Over the names of the adapters in the model."""
     top: str
     """Name of the adapter that is trained last, and of its head."""
     head: HeadSpec
@@ -96,7 +98,7 @@ class Composition:
             if wrong := [name for name, fits in kinds if not fits]:
                 raise ArtifactError(f"composition.json cannot be read: {', '.join(wrong)} is not of the right kind.")
             spec = HeadSpec(head["kind"], head["outputs"], tuple(head["labels"]))
-            return cls(parse(value["expression"]), value["top"], spec, adapters, fusion)
+            return cls(reduced(parse(value["expression"])), value["top"], spec, adapters, fusion)
         except (KeyError, TypeError, AttributeError, ExpressionError) as error:
             raise ArtifactError(f"composition.json cannot be read: {error!r}.") from error
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapterstilts.errors import ArtifactError, ExpressionError, unknown
+from adapterstilts.models.expression import Merge
 
 
 def adapter_config(config: str | Mapping[str, Any], *, reduction_factor: float | None = None) -> Any:
@@ -86,6 +87,41 @@ def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, An
                 f"({', '.join(configs)}) do not; the adapters library cannot stack it on their fusion. Choose "
                 "--adapter seq_bn for the target, or train the intermediate ones with the target's --adapter."
             )
+
+
+def merged_config(merge: Merge, configs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the configuration of the adapter that a merge makes, or refuse what cannot be merged.
+
+    Args:
+        merge: the method and its options.
+        configs: of the adapters, one a part.
+
+    Raises:
+        ExpressionError: an adapter is neither a bottleneck nor LoRA, or they differ; names the part and the rule.
+    """
+    ranks = ("r", "alpha") if merge.method == "svd" else ()
+    plain = [{key: value for key, value in config.items() if key not in ranks} for config in configs]
+    for part, config, other in zip(merge.parts, configs, plain, strict=True):
+        lora = config.get("architecture") == "lora" and config.get("composition_mode") == "add"
+        extra = [key for key in ("use_dora", "use_gating", "vera_d") if config.get(key)]
+        bottleneck = "mh_adapter" in config and not config.get("phm_layer") and not config.get("use_gating")
+        if merge.method == "svd" and (not lora or extra):
+            raise ExpressionError(f"'{merge}': svd merges the updates of LoRA, and '{part}' is none (--adapter lora).")
+        if not (bottleneck or (lora and not extra)):
+            raise ExpressionError(
+                f"'{merge}': only bottleneck adapters (seq_bn, double_seq_bn, par_bn) and lora can be merged, and "
+                f"'{part}' is neither."
+            )
+        if other != plain[0]:
+            odd = next(key for key in sorted({*other, *plain[0]}) if other.get(key) != plain[0].get(key))
+            raise ExpressionError(
+                f"'{merge}': '{merge.parts[0]}' and '{part}' differ in {odd} ({plain[0].get(odd)} and "
+                f"{other.get(odd)}). Train both with the same --adapter and --reduction-factor."
+            )
+    if merge.method != "svd":
+        return dict(configs[0])
+    rank = int(dict(merge.options)["rank"]) or max(int(config["r"]) for config in configs)
+    return {**configs[0], "r": rank, "alpha": rank}
 
 
 def plain_json(value: Any) -> Any:

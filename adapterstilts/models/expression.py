@@ -1,21 +1,55 @@
-"""The expression a user types for a composition: text to a frozen tree, and back.
+"""What a user composes, as a frozen tree: what stands under the target adapter, and how it is made.
 
-::
-
-    expression := "none" | name ("+" name)*
-
-``none`` means no intermediate task, ``squad`` a stack on one intermediate adapter, ``mnli+squad`` AdapterFusion of two
-(Pfeiffer et al. 2021, https://arxiv.org/abs/2005.00247).
+How the text of an expression is read stands in ``adapterstilts.models.grammar``; ``str`` of a tree is its text again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from adapterstilts.errors import ExpressionError
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Option:
+    """A number that a function of the language takes after the semicolon."""
+
+    default: float
+    allowed: str
+    """For messages."""
+    fits: Callable[[float], bool]
+
+
+_SCALE = Option(1.0, "above 0", lambda value: value > 0)
+_SEED = Option(0, "a whole number from 0", lambda value: value >= 0 and value == int(value))
+
+#: Ways to make one adapter of the weights of several, with their options in the order in which they are printed.
+METHODS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
+    {
+        "avg": {},
+        "arithmetic": {"scale": Option(0.4, "above 0", lambda value: value > 0)},
+        "ties": {
+            "density": Option(0.2, "above 0 and at most 1", lambda value: 0 < value <= 1),
+            "scale": _SCALE,
+        },
+        "dare": {
+            "drop": Option(0.9, "from 0 to below 1", lambda value: 0 <= value < 1),
+            "seed": _SEED,
+            "scale": _SCALE,
+        },
+        "svd": {
+            "rank": Option(
+                0, "a whole number from 1, or 0 for the adapters' own", lambda value: value >= 0 and value == int(value)
+            )
+        },
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +61,12 @@ class Nothing:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The intermediate tasks that an expression names, each once."""
+        return ()
+
+    @property
+    def operands(self) -> tuple[Adapter, ...]:
+        """The adapters that are joined under the target's; each is one adapter."""
         return ()
 
 
@@ -43,60 +83,164 @@ class Single:
     def names(self) -> tuple[str, ...]:
         return (self.name,)
 
+    @property
+    def operands(self) -> tuple[Adapter, ...]:
+        return (self,)
+
+    @property
+    def adapter(self) -> str:
+        """Name of the adapter in the model."""
+        return self.name
+
+
+@dataclass(frozen=True)
+class Merge:
+    """One adapter that is made of the weights of several, without training (``adapterstilts.models.merging``).
+
+    Raises:
+        ExpressionError: an option or a weight is none that the method takes, or a part stands there twice.
+    """
+
+    method: str
+    parts: tuple[Adapter, ...]
+    weights: tuple[float, ...] = ()
+    """One a part; all 1 if left out."""
+    options: tuple[tuple[str, float], ...] = ()
+    """All that the method has, in its order; those that are left out are filled in."""
+
+    def __post_init__(self) -> None:
+        known = METHODS[self.method]
+        if len(self.parts) < 2:
+            raise ExpressionError(f"'{self.method}' of one adapter is that adapter; name at least two")
+        refuse_twice(self.parts)
+        weights = self.weights or (1.0,) * len(self.parts)
+        if len(weights) != len(self.parts):
+            raise ExpressionError(f"'{self.method}' has {len(self.parts)} adapters and {len(weights)} weights")
+        if any(weight == 0 or (weight < 0 and self.method != "arithmetic") for weight in weights):
+            raise ExpressionError(
+                f"the weights of '{self.method}' must be above 0"
+                if self.method != "arithmetic"
+                else "a weight of 0 takes the adapter out; leave the adapter out instead"
+            )
+        given = dict(self.options)
+        for name, value in given.items():
+            check_option(self.method, name, value)
+        object.__setattr__(self, "weights", tuple(map(float, weights)))
+        filled = tuple((name, float(given.get(name, option.default))) for name, option in known.items())
+        object.__setattr__(self, "options", filled)
+
+    def __str__(self) -> str:
+        weighted = [
+            str(part) if weight == 1 else f"{number(weight)}*{part}"
+            for part, weight in zip(self.parts, self.weights, strict=True)
+        ]
+        known = METHODS[self.method]
+        said = [f"{name}={number(value)}" for name, value in self.options if value != known[name].default]
+        return f"{self.method}({', '.join(weighted)}{'; ' if said else ''}{', '.join(said)})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return _names(self.parts)
+
+    @property
+    def operands(self) -> tuple[Adapter, ...]:
+        return (self,)
+
+    @property
+    def adapter(self) -> str:
+        """Name of the adapter in the model: readable, and another one for each text."""
+        digest = hashlib.sha256(str(self).encode()).hexdigest()[:6]
+        return f"{'_'.join((self.method, *self.names))[:40]}_{digest}"
+
 
 @dataclass(frozen=True)
 class Fusion:
-    """Learned AdapterFusion of several intermediate adapters."""
-
-    names: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return "+".join(self.names)
-
-
-Expression = Nothing | Single | Fusion
-
-
-def parse(text: str) -> Expression:
-    """Parse an expression.
+    """Learned AdapterFusion of several adapters (Pfeiffer et al. 2021, https://arxiv.org/abs/2005.00247).
 
     Raises:
-        ExpressionError: shows the text with a mark under the place that is wrong.
+        ExpressionError: a part stands there twice.
     """
-    names: dict[str, int] = {}
-    position = 0
-    expected = "a task name"
-    while True:
-        position = _skip_spaces(text, position)
-        match = NAME.match(text, position)
-        if match is None:
-            raise _error(text, position, f"{expected} is expected here")
-        name = match.group()
-        if name in names:
-            raise _error(text, position, f"'{name}' stands here a second time, which has no effect")
-        names[name] = position
-        position = _skip_spaces(text, match.end())
-        if position == len(text):
-            break
-        if text[position] != "+":
-            raise _error(text, position, "only '+' joins adapters")
-        position += 1
-        expected = "a task name after '+'"
-    if "none" in names:
-        if len(names) > 1:
-            raise _error(text, names["none"], "'none' means no intermediate task and cannot be joined to others")
+
+    parts: tuple[Adapter, ...]
+
+    def __post_init__(self) -> None:
+        refuse_twice(self.parts)
+
+    def __str__(self) -> str:
+        return "+".join(map(str, self.parts))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return _names(self.parts)
+
+    @property
+    def operands(self) -> tuple[Adapter, ...]:
+        return self.parts
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The target adapter starts from the weights of an intermediate one, as STILTs does with the whole model.
+
+    Phang, Févry, Bowman 2018, https://arxiv.org/abs/1811.01088. Nothing stands under the target adapter then.
+    """
+
+    start: Adapter
+
+    def __str__(self) -> str:
+        return f"chain({self.start})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.start.names
+
+    @property
+    def operands(self) -> tuple[Adapter, ...]:
+        return ()
+
+
+Adapter = Single | Merge
+"""What makes one adapter."""
+Expression = Nothing | Single | Merge | Fusion | Chain
+
+
+def number(value: float) -> str:
+    """Return a number as an expression writes it, which is read back as the same number."""
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def reduced(expression: Expression) -> Nothing | Single | Fusion:
+    """Return the expression over the adapters that stand in the model, whatever each was made of."""
+    operands = tuple(Single(part.adapter) for part in expression.operands)
+    if not operands:
         return Nothing()
-    return Single(next(iter(names))) if len(names) == 1 else Fusion(tuple(names))
+    return operands[0] if len(operands) == 1 else Fusion(operands)
 
 
-def _skip_spaces(text: str, position: int) -> int:
-    while position < len(text) and text[position].isspace():
-        position += 1
-    return position
+def check_option(method: str, name: str, value: float) -> None:
+    """Refuse an option that a method does not take, or a value that the option cannot have.
+
+    Raises:
+        ExpressionError: says what there is.
+    """
+    known = METHODS[method]
+    if name not in known:
+        takes = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise ExpressionError(f"'{method}' has no option '{name}'; {takes}")
+    if not known[name].fits(value):
+        raise ExpressionError(f"'{name}' of '{method}' must be {known[name].allowed}, not {number(value)}")
 
 
-def _error(text: str, position: int, what: str) -> ExpressionError:
-    if not text.strip():
-        return ExpressionError("The expression is empty. Write 'none', a task such as 'squad', or a sum: 'mnli+squad'.")
-    shown = text.replace("\n", " ").replace("\t", " ")
-    return ExpressionError(f"The expression cannot be read: {what}.\n  {shown}\n  {' ' * position}^")
+def _names(parts: tuple[Adapter, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for part in parts for name in part.names))
+
+
+def refuse_twice(parts: tuple[Adapter, ...]) -> None:
+    """Refuse a part that stands there a second time.
+
+    Raises:
+        ExpressionError: names it.
+    """
+    for place, part in enumerate(parts):
+        if part in parts[:place]:
+            raise ExpressionError(f"'{part}' stands here a second time, which has no effect")

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import ArtifactError
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition
+from adapterstilts.models.expression import Nothing
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.store.artifacts import Artifact, write_json
 from adapterstilts.store.weights import load_weights, save_weights
+from adapterstilts.tasks.formats.base import HeadSpec
 from adapterstilts.tasks.spec import TaskSpec
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 COMPOSITION = "composition.json"
+ADAPTER = "adapter.json"
+"""Name and configuration of an adapter without a head, such as a merged one."""
+MERGED = "merged"
+"""Kind of an artifact that holds an adapter made of others, without a head."""
 
 
 def weights_file(part: str) -> str:
@@ -37,6 +46,19 @@ def read_composition(artifact: Artifact) -> Composition:
     if COMPOSITION not in artifact.manifest["files"]:
         raise ArtifactError(f"Artifact '{artifact.id}' is of kind '{artifact.kind}' and holds no adapters.")
     return Composition.from_json(artifact.read_json(COMPOSITION))
+
+
+def read_adapter(artifact: Artifact) -> tuple[str, dict[str, Any]]:
+    """Return name and configuration of the adapter that an artifact gives to others: trained last, or merged.
+
+    Raises:
+        ArtifactError: the artifact holds no adapters, or its description is damaged.
+    """
+    if ADAPTER in artifact.manifest["files"]:
+        told = artifact.read_json(ADAPTER)
+        return str(told["name"]), dict(told["config"])
+    composition = read_composition(artifact)
+    return composition.top, dict(composition.adapters[composition.top])
 
 
 def load_backbone_of(artifact: Artifact, name: str | None = None) -> Backbone:
@@ -74,6 +96,25 @@ def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> Com
     return composed
 
 
+def load_merged(artifact: Artifact, backbone: Backbone) -> ComposedModel:
+    """Put a merged adapter on a backbone, with a head on top that nobody has trained.
+
+    Args:
+        artifact: of kind ``merged``.
+        backbone: freshly loaded.
+
+    Raises:
+        ArtifactError: another backbone, a missing, unknown or misfit key, or other bytes than were written.
+    """
+    backbone.identity.require_same(artifact.manifest["backbone"], what=f"Artifact '{artifact.id}'")
+    name, config = read_adapter(artifact)
+    composition = Composition(Nothing(), name, HeadSpec("classification", 2, ()), {name: config})
+    composed = build(backbone, composition, seed=0)
+    load_part(composed, f"adapters/{name}", artifact)
+    composed.model.eval()
+    return composed
+
+
 def load_part(composed: ComposedModel, part: str, artifact: Artifact) -> None:
     """Fill one part, such as ``adapters/squad``, from an artifact.
 
@@ -83,6 +124,27 @@ def load_part(composed: ComposedModel, part: str, artifact: Artifact) -> None:
     path = artifact.path / name
     composed.load_state(part, load_weights(path), where=f"The weights file '{path}'")
     artifact.file(name)
+
+
+def read_weights(artifact: Artifact, name: str) -> dict[str, Tensor]:
+    """Return the weights of the adapter that an artifact gives to others, as those of an adapter called ``name``.
+
+    Raises:
+        ArtifactError: as for ``read_adapter``, or other bytes than were written.
+    """
+    own, _ = read_adapter(artifact)
+    tensors = load_weights(artifact.file(weights_file(f"adapters/{own}")))
+    return {".".join(name if part == own else part for part in key.split(".")): tensors[key] for key in tensors}
+
+
+def load_start(composed: ComposedModel, artifact: Artifact) -> None:
+    """Fill the adapter on top with the weights of another one, which it is trained on from.
+
+    Raises:
+        ArtifactError: as for ``read_weights``, or a key is missing, unknown or misfit.
+    """
+    top = composed.composition.top
+    composed.load_state(f"adapters/{top}", read_weights(artifact, top), where=f"The adapter of '{artifact.id}'")
 
 
 def check_labels(artifact: Artifact, task: TaskSpec) -> None:

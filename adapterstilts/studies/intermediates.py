@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapterstilts.errors import ArtifactError
-from adapterstilts.models.configs import check_fusible
-from adapterstilts.models.expression import Expression, Fusion
+from adapterstilts.models.configs import check_fusible, merged_config
+from adapterstilts.models.expression import Adapter, Chain, Expression, Fusion, Single
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.saved import read_composition
+from adapterstilts.models.saved import read_adapter
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.suites import get_suite
+from adapterstilts.training.merges import MergeStage, run_merge
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
 
@@ -27,7 +28,9 @@ def intermediate_adapters(
     train_missing: bool,
     reporter: Reporter,
 ) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
-    """Return the intermediate adapters of an expression, from the store where it has them, else newly trained.
+    """Return the adapters that an expression joins, from the store where it has them, else newly made.
+
+    An adapter of a task is trained where the store has none; a merge is made of those.
 
     Args:
         expression: names them.
@@ -71,11 +74,13 @@ def intermediate_adapters(
         for spec in (get_suite(suite).task(name, "intermediate"),)
     }
     configs = {
-        name: read_composition(artifact).adapters[name] if artifact else new[name].composition.adapters[name]
+        name: read_adapter(artifact)[1] if artifact else dict(new[name].composition.adapters[name])
         for name, artifact in found.items()
     }
+    operands = (expression.start,) if isinstance(expression, Chain) else expression.operands
+    joined = {part.adapter: _config(part, configs) for part in operands}
     if isinstance(expression, Fusion):
-        check_fusible(configs, plain.composition.adapters[plain.task.name])
+        check_fusible(joined, plain.composition.adapters[plain.task.name])
     for stage in new.values():
         stage.check_length(limit)
         _ = stage.train_rows, stage.validation_rows
@@ -83,7 +88,26 @@ def intermediate_adapters(
         StageResult(artifact, True, 0.0) if artifact else run_stage(new[name], store, reporter=reporter)
         for name, artifact in found.items()
     ]
-    return tuple(result.artifact for result in results), [result.to_json() for result in results]
+    trained = {name: result.artifact for name, result in zip(found, results, strict=True)}
+    made: dict[Adapter, StageResult] = {}
+
+    def artifact_of(part: Adapter) -> Artifact:
+        if isinstance(part, Single):
+            return trained[part.name]
+        if part not in made:
+            merge = MergeStage(part, backbone, tuple(map(artifact_of, part.parts)))
+            made[part] = run_merge(merge, store, reporter=reporter)
+        return made[part].artifact
+
+    artifacts = tuple(map(artifact_of, operands))
+    return artifacts, [result.to_json() for result in (*results, *made.values())]
+
+
+def _config(part: Adapter, configs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the configuration of a part, and refuse a merge that is not possible, before anything is trained."""
+    if isinstance(part, Single):
+        return configs[part.name]
+    return merged_config(part, [_config(one, configs) for one in part.parts])
 
 
 def _newest(

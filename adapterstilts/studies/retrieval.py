@@ -12,7 +12,7 @@ from adapterstilts.errors import ExpressionError, SettingsError
 from adapterstilts.evaluation.sentence_search import run_search, search_for
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest
 from adapterstilts.models.backbone import input_limit
-from adapterstilts.models.expression import Expression, Fusion, Nothing
+from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import compare
@@ -39,7 +39,12 @@ def check_retrieval(
     if isinstance(expression, Fusion):
         raise ExpressionError(
             f"'{expression}' is a fusion, which is trained with the target adapter; '{task.name}' trains nothing. Name "
-            f"one adapter: {' or '.join(repr(name) for name in expression.names)}."
+            f"one adapter: {' or '.join(repr(str(part)) for part in expression.parts)}."
+        )
+    if isinstance(expression, Chain):
+        raise ExpressionError(
+            f"'{expression}' tells where the target adapter starts, and '{task.name}' trains none. Say "
+            f"'{expression.start}'."
         )
     if idle := [name for name, value in given.items() if value is not None and name not in USED]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)

@@ -16,7 +16,8 @@ from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
 from adapterstilts.fingerprints import fingerprint
 from adapterstilts.models.backbone import identify, input_limit
-from adapterstilts.models.expression import Expression, Nothing, parse
+from adapterstilts.models.expression import Expression, Nothing
+from adapterstilts.models.grammar import parse
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
@@ -144,7 +145,8 @@ def compose(
     intermediate adapters and the backbone stay frozen. The baseline has the same settings and seeds.
 
     Args:
-        expression: ``mnli+squad`` (fusion), ``squad`` (stack) or ``none``.
+        expression: ``mnli+squad`` (fusion), ``squad`` (stack), ``avg(mnli, squad)`` (merge), ``chain(squad)`` or
+            ``none``; all there is stands in ``adapterstilts.models.grammar``.
         target: name of a target task.
         suite, backbone, revision, data_root, store, settings, reporter, report_to: as for ``train_intermediate``;
             the settings are those of the target stage.

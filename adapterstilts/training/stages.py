@@ -20,9 +20,9 @@ from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.backbone import build, load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
-from adapterstilts.models.expression import Expression, Fusion, Nothing
+from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing, reduced
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.saved import check_labels, load_part, read_composition, save_composed
+from adapterstilts.models.saved import check_labels, load_part, load_start, read_adapter, save_composed
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
 from adapterstilts.tasks.formats import FORMATS
@@ -45,7 +45,7 @@ class TrainingStage:
     backbone: BackboneIdentity
     expression: Expression = field(default_factory=Nothing)
     inputs: tuple[Artifact, ...] = ()
-    """The intermediate adapters, in the order of the expression."""
+    """The adapters that the target's is put on, in the order of the expression, or the one that it starts from."""
     root: Path | None = None
     """Local mirror of the Hub."""
 
@@ -82,22 +82,21 @@ class TrainingStage:
             ExpressionError: the adapters cannot be put together; names the rule.
         """
         own = adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
-        adapters = {name: self._input_config(name) for name in self.expression.names} | {self.task.name: own}
+        below = reduced(self.expression)
+        wanted = ("the start",) if isinstance(self.expression, Chain) else below.names
+        if len(wanted) != len(self.inputs):
+            raise ArtifactError(f"'{self.expression}' needs an artifact for {', '.join(wanted) or 'nothing'}.")
+        given = [read_adapter(artifact) for artifact in self.inputs]
+        if isinstance(self.expression, Chain):
+            own = given.pop()[1]
+        if odd := [name for (name, _), place in zip(given, wanted, strict=False) if name != place]:
+            raise ArtifactError(f"The artifact of the adapter '{odd[0]}' is none of '{self.expression}'.")
         fusion = None
-        if isinstance(self.expression, Fusion):
-            check_fusible({name: adapters[name] for name in self.expression.names}, own)
+        if isinstance(below, Fusion):
+            check_fusible(dict(given), own)
             fusion = fusion_config_json()
         head = FORMATS[self.task.format].head(self.task)
-        return Composition(self.expression, self.task.name, head, adapters, fusion)
-
-    def _input_config(self, name: str) -> dict[str, Any]:
-        return dict(read_composition(self._input(name)).adapters[name])
-
-    def _input(self, name: str) -> Artifact:
-        for artifact in self.inputs:
-            if artifact.manifest["task"] == name:
-                return artifact
-        raise ArtifactError(f"No artifact is given for the intermediate task '{name}'.")
+        return Composition(below, self.task.name, head, dict(given) | {self.task.name: own}, fusion)
 
     def identity(self, expression: Expression | None = None, inputs: Sequence[str] | None = None) -> dict[str, Any]:
         """Return all that decides the result; its hash is the stage's fingerprint.
@@ -154,11 +153,12 @@ class StageResult:
     def to_json(self) -> dict[str, Any]:
         """Return the stage as the command line's documents tell it."""
         manifest = self.artifact.manifest
+        done = {"evaluation": "evaluated", "merged": "merged"}.get(self.artifact.kind, "trained")
         return {
             "kind": self.artifact.kind,
             "name": str(manifest["name"]),
             "artifact": self.artifact.id,
-            "state": "reused" if self.reused else "trained" if self.artifact.kind != "evaluation" else "evaluated",
+            "state": "reused" if self.reused else done,
             "seconds": round(self.seconds, 2),
             "seed": manifest.get("settings", {}).get("seed"),
         }
@@ -196,8 +196,10 @@ def run_stage(
     backbone = load_backbone(stage.backbone.id, stage.backbone.hub_revision)
     stage.check_length(backbone.max_length)
     composed = build(backbone, composition, seed=settings.seed, fusion_dropout=settings.fusion_dropout)
-    for name in stage.expression.names:
-        load_part(composed, f"adapters/{name}", stage._input(name))
+    for name, artifact in zip(composition.expression.names, stage.inputs, strict=False):
+        load_part(composed, f"adapters/{name}", artifact)
+    if isinstance(stage.expression, Chain):
+        load_start(composed, stage.inputs[0])
     tokenizer, home = backbone.tokenizer, store.home
     train = encode_rows(stage.train_rows, tokenizer, settings.encoding, training=True, home=home)
     validation = encode_rows(stage.validation_rows, tokenizer, settings.encoding, training=False, home=home)
@@ -257,15 +259,16 @@ def run_stage(
     with store.create(stage.kind, stage.name, stage.fingerprint, manifest) as folder:
         save_composed(composed, folder)
         write_lines(folder / CURVE, report.curve)
-    artifact = store.find(stage.fingerprint)
-    assert artifact is not None
-    return StageResult(artifact, False, time.perf_counter() - started)
+    made = store.find(stage.fingerprint)
+    assert made is not None
+    return StageResult(made, False, time.perf_counter() - started)
 
 
 def _check_inputs(stage: TrainingStage) -> None:
     for artifact in stage.inputs:
         stage.backbone.require_same(artifact.manifest["backbone"], what=f"The intermediate adapter '{artifact.id}'")
-        check_labels(artifact, get_suite(artifact.suite).task(artifact.manifest["task"]))
+        if artifact.kind == "intermediate":  # a merged adapter has no head
+            check_labels(artifact, get_suite(artifact.suite).task(artifact.manifest["task"]))
 
 
 def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:

@@ -36,7 +36,8 @@ from cli_world import World
         (("compose", "mnli squad", "--target", "xnli"), "only '+' joins adapters"),
         (("compose", "mnli+mnli", "--target", "xnli"), "a second time"),
         (("compose", "none+mnli", "--target", "xnli"), "'none' means no intermediate task"),
-        (("compose", "avg(mnli,squad)", "--target", "xnli"), "only '+' joins adapters"),
+        (("compose", "avg(mnli)", "--target", "xnli"), "'avg' of one adapter is that adapter"),
+        (("compose", "mean(mnli,squad)", "--target", "xnli"), "there is no function 'mean'"),
         (("compose", "MNLI", "--target", "xnli"), "a task name is expected here"),
         (("compose", "[bold]mnli[/]", "--target", "xnli"), "[bold]mnli[/]"),
         # Settings

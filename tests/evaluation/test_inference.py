@@ -25,7 +25,7 @@ from adapterstilts.evaluation.zero_shot import encoding_settings, task_of
 from adapterstilts.fingerprints import fingerprint_file
 from adapterstilts.models.backbone import ComposedModel, build, identify, load_backbone
 from adapterstilts.models.composition import Composition
-from adapterstilts.models.expression import parse
+from adapterstilts.models.grammar import parse
 from adapterstilts.models.saved import load_backbone_of, load_composed
 from adapterstilts.store.artifacts import Artifact, Store, read_artifact
 from adapterstilts.tasks.catalogue import get_task

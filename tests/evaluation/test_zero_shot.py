@@ -17,7 +17,7 @@ from adapterstilts.evaluation import zero_shot
 from adapterstilts.evaluation.metrics import get_metric
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, predictions_file, run_evaluation
 from adapterstilts.models.backbone import identify
-from adapterstilts.models.expression import parse
+from adapterstilts.models.grammar import parse
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.training.settings import TrainingSettings

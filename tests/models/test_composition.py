@@ -13,7 +13,8 @@ from toy_compositions import HEAD
 
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.composition import Composition
-from adapterstilts.models.expression import Fusion, Nothing, Single, parse
+from adapterstilts.models.expression import Fusion, Nothing, Single
+from adapterstilts.models.grammar import parse
 from adapterstilts.tasks.formats import HeadSpec
 
 SIMPLE = {"architecture": None, "reduction_factor": 16}
@@ -38,7 +39,7 @@ CONFIGS = st.dictionaries(st.text(min_size=1, max_size=8), JSON_VALUES, max_size
 def compositions(draw: st.DrawFn) -> Composition:
     names = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
     top, below = names[0], tuple(names[1:])
-    expression = Nothing() if not below else Single(below[0]) if len(below) == 1 else Fusion(below)
+    expression = Nothing() if not below else Single(below[0]) if len(below) == 1 else Fusion(tuple(map(Single, below)))
     labels = tuple(draw(st.lists(st.text(max_size=4), max_size=4)))
     kind = draw(st.sampled_from(["classification", "multiple_choice", "tagging", "question_answering"]))
     head = HeadSpec(kind, draw(st.integers(1, 50)), labels)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from adapterstilts.evaluation.zero_shot import (
     run_evaluation,
 )
 from adapterstilts.models.backbone import identify
-from adapterstilts.models.expression import parse
+from adapterstilts.models.grammar import parse
 from adapterstilts.models.saved import load_backbone_of
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.prediction import predict, read_lines

@@ -9,7 +9,8 @@ from marks import every_task
 
 from adapterstilts.errors import SettingsError, UnknownNameError
 from adapterstilts.evaluation.metrics import METRICS
-from adapterstilts.models.expression import Single, parse
+from adapterstilts.models.expression import Single
+from adapterstilts.models.grammar import parse
 from adapterstilts.tasks.catalogue import TASKS, get_task
 from adapterstilts.tasks.formats import FORMATS
 from adapterstilts.tasks.languages import LANGUAGES, XTREME_LANGUAGES, get_language, parse_languages

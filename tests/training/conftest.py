@@ -11,7 +11,8 @@ from toy_stages import TINY, MakeStage
 from toy_trainer import MakeSetup, Setup
 
 from adapterstilts.models.backbone import identify
-from adapterstilts.models.expression import Expression, parse
+from adapterstilts.models.expression import Expression
+from adapterstilts.models.grammar import parse
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.training.settings import TrainingSettings

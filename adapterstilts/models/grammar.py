@@ -1,0 +1,210 @@
+"""The language of compositions: text to a tree (``adapterstilts.models.expression``).
+
+::
+
+    expression := "none" | sum | "chain" "(" adapter ")"
+    sum        := adapter ("+" adapter)*
+    adapter    := NAME | "all" | METHOD "(" part ("," part)* [";" option ("," option)*] ")"
+    part       := [NUMBER "*"] adapter
+    METHOD     := "avg" | "arithmetic" | "ties" | "dare" | "svd"
+    option     := NAME "=" NUMBER
+
+``all`` stands for the nine intermediate tasks of Phang et al. 2020, each a part of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from adapterstilts.errors import ExpressionError
+from adapterstilts.models.expression import (
+    METHODS,
+    NAME,
+    Adapter,
+    Chain,
+    Expression,
+    Fusion,
+    Merge,
+    Nothing,
+    Single,
+    check_option,
+    refuse_twice,
+)
+
+#: The nine intermediate tasks of Phang et al. 2020 (https://arxiv.org/abs/2005.13013, table 1), in its order.
+ALL = ("anli", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "csqa")
+CHAIN = "chain"
+FUNCTIONS = (CHAIN, *METHODS)
+DEEPEST = 6
+"""How deep functions may be nested."""
+
+_NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:e-?\d+)?", re.ASCII)
+
+
+def parse(text: str) -> Expression:
+    """Parse an expression; ``str`` of what is returned is its canonical text.
+
+    Raises:
+        ExpressionError: shows the text with a mark under the place that is wrong.
+    """
+    return _Reader(text).expression()
+
+
+class _Reader:
+    """Reads one text from left to right; ``position`` is always at a sign that counts, or at the end."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.position = 0
+        self.skip()
+
+    def expression(self) -> Expression:
+        start = self.position
+        name = self.name("a task name")
+        if name == CHAIN and self.there("("):
+            return self.chain(start)
+        parts: list[Adapter] = []
+        nothing: int | None = None
+        while True:
+            if name == "none":
+                nothing = start
+            else:
+                self.add(parts, name, start, 0)
+            if self.ended:
+                break
+            self.take("+", "only '+' joins adapters")
+            start = self.position
+            name = self.name("a task name after '+'")
+            if name == CHAIN and self.there("("):
+                raise self.error(start, "'chain' tells where the target adapter starts, and stands alone")
+        if nothing is not None:
+            if parts:
+                raise self.error(nothing, "'none' means no intermediate task and cannot be joined to others")
+            return Nothing()
+        return parts[0] if len(parts) == 1 else Fusion(tuple(parts))
+
+    def chain(self, start: int) -> Chain:
+        self.take("(", "")
+        parts: list[Adapter] = []
+        inside = self.position
+        self.add(parts, self.name("an adapter"), inside, 1)
+        if len(parts) > 1:
+            raise self.error(inside, "'chain' starts from one adapter; 'all' are nine")
+        self.take(")", "'chain' takes one adapter, and then ')'")
+        if not self.ended:
+            raise self.error(self.position, "'chain' stands alone; nothing may follow it")
+        return Chain(parts[0])
+
+    def add(self, parts: list[Adapter], name: str, start: int, depth: int) -> int:
+        """Put the adapter, or the nine, that ``name`` begins behind ``parts``; return how many it was."""
+        new: tuple[Adapter, ...]
+        if self.there("("):
+            new = (self.call(name, start, depth + 1),)
+        elif name == "none":
+            raise self.error(start, "'none' is no adapter")
+        else:
+            new = tuple(map(Single, ALL)) if name == "all" else (Single(name),)
+        with self.marked(start):
+            refuse_twice((*parts, *new))
+        parts.extend(new)
+        return len(new)
+
+    def call(self, name: str, start: int, depth: int) -> Merge:
+        if name == CHAIN:
+            raise self.error(start, "'chain' tells where the target adapter starts, and stands alone")
+        if name not in METHODS:
+            raise self.error(start, f"there is no function '{name}'; there are {', '.join(FUNCTIONS)}")
+        if depth > DEEPEST:
+            raise self.error(start, f"functions are nested deeper than {DEEPEST} here")
+        self.take("(", "")
+        parts: list[Adapter] = []
+        weights: list[float] = []
+        while True:
+            weight = self.weight()
+            inside = self.position
+            weights += [weight] * self.add(parts, self.name("an adapter"), inside, depth)
+            if not self.taken(","):
+                break
+        options: dict[str, float] = {}
+        if self.taken(";"):
+            while True:
+                place = self.position
+                option = self.name("the name of an option")
+                if option in options:
+                    raise self.error(place, f"'{option}' is given twice")
+                self.take("=", f"'=' and a number are expected after '{option}'")
+                options[option] = self.number("a number")
+                with self.marked(place):
+                    check_option(name, option, options[option])
+                if not self.taken(","):
+                    break
+        self.take(")", "',', ';' or ')' is expected here" if not options else "',' or ')' is expected here")
+        with self.marked(start):
+            return Merge(name, tuple(parts), tuple(weights), tuple(options.items()))
+
+    def weight(self) -> float:
+        if _NUMBER.match(self.text, self.position) is None:
+            return 1.0
+        weight = self.number("a weight")
+        self.take("*", "'*' and an adapter are expected after a weight")
+        return weight
+
+    def number(self, expected: str) -> float:
+        match = _NUMBER.match(self.text, self.position)
+        if match is None:
+            raise self.error(self.position, f"{expected} is expected here")
+        value = float(match.group())
+        if value in (float("inf"), float("-inf")):
+            raise self.error(self.position, f"{match.group()} is too large")
+        self.move(match.end())
+        return value
+
+    def name(self, expected: str) -> str:
+        match = NAME.match(self.text, self.position)
+        if match is None:
+            raise self.error(self.position, f"{expected} is expected here")
+        self.move(match.end())
+        return match.group()
+
+    def there(self, sign: str) -> bool:
+        return self.text.startswith(sign, self.position)
+
+    def taken(self, sign: str) -> bool:
+        if not self.there(sign):
+            return False
+        self.move(self.position + len(sign))
+        return True
+
+    def take(self, sign: str, otherwise: str) -> None:
+        if not self.taken(sign):
+            raise self.error(self.position, otherwise)
+
+    @property
+    def ended(self) -> bool:
+        return self.position == len(self.text)
+
+    def move(self, position: int) -> None:
+        self.position = position
+        self.skip()
+
+    def skip(self) -> None:
+        while not self.ended and self.text[self.position].isspace():
+            self.position += 1
+
+    @contextmanager
+    def marked(self, position: int) -> Iterator[None]:
+        """Show where an error of the tree stands in the text."""
+        try:
+            yield
+        except ExpressionError as error:
+            raise self.error(position, str(error)) from None
+
+    def error(self, position: int, what: str) -> ExpressionError:
+        if not self.text.strip():
+            return ExpressionError(
+                "The expression is empty. Write 'none', a task such as 'squad', or a sum: 'mnli+squad'."
+            )
+        shown = self.text.replace("\n", " ").replace("\t", " ")
+        return ExpressionError(f"The expression cannot be read: {what}.\n  {shown}\n  {' ' * position}^")

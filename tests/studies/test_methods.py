@@ -1,0 +1,119 @@
+"""Ways to compose beside stack and fusion, from the text of the expression to the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from stores import kept_in
+from toy_stages import TINY
+
+from adapterstilts.errors import ArtifactError, ExpressionError
+from adapterstilts.models.saved import read_adapter, read_composition
+from adapterstilts.store.artifacts import Store
+from adapterstilts.studies.transfer import Transfer, compose, evaluate, train_intermediate
+
+
+@pytest.mark.parametrize(
+    ("expression", "drawing"),
+    [
+        ("avg(mnli, 0.5*squad)", "Stack(avg_mnli_squad_{}, xnli) → classification head 'xnli'"),
+        ("ties(mnli, squad; density=0.5)", "Stack(ties_mnli_squad_{}, xnli) → classification head 'xnli'"),
+        ("chain(squad)", "Stack(xnli) → classification head 'xnli'"),
+        ("chain(avg(mnli, squad))", "Stack(xnli) → classification head 'xnli'"),
+        ("avg(mnli, squad)+squad", "Stack(Fuse(avg_mnli_squad_{}, squad), xnli) → classification head 'xnli'"),
+    ],
+)
+def test_each_way_is_trained_evaluated_and_evaluated_again(
+    expression: str, drawing: str, composed: Transfer, copy: Path, common: dict[str, Any], no_network: None
+) -> None:
+    made = compose(expression, target="xnli", **common, store=copy, max_eval_examples=15)
+    assert made.composition == expression
+    assert made.same_training_data == (("mnli",) if "mnli" in expression else ())
+    (artifact,) = made.artifacts
+    merged = Store(copy).all("merged")
+    names = [read_adapter(item)[0] for item in merged]
+    drawn = read_composition(artifact).drawing()
+    assert drawn == drawing.format(names[0].rsplit("_", 1)[1] if names else "")
+    assert [stage["kind"] for stage in made.stages].count("merged") == len(merged)
+    assert set(made.comparison.languages) == set(composed.comparison.languages)
+    again = evaluate(artifact.id, store=copy, data_root=common["data_root"], max_eval_examples=15)
+    assert again.composition == expression
+    assert {code: cell.score for code, cell in again.comparison.languages.items()} == {
+        code: cell.score for code, cell in made.comparison.languages.items()
+    }
+    before = kept_in(copy)
+    assert (
+        compose(expression, target="xnli", **common, store=copy, max_eval_examples=15).stages[-1]["state"] == "reused"
+    )
+    assert kept_in(copy) == before
+
+
+def test_a_merge_under_a_target_is_used_as_it_was_made(copy: Path, common: dict[str, Any]) -> None:
+    made = compose("avg(mnli, squad)", target="xnli", **common, store=copy, max_eval_examples=5)
+    (merged,) = Store(copy).all("merged")
+    name, _ = read_adapter(merged)
+    own = load_file(merged.path / f"adapters/{name}.safetensors")
+    below = load_file(made.artifacts[0].path / f"adapters/{name}.safetensors")
+    assert own.keys() == below.keys()
+    assert all(torch.equal(own[key], below[key]) for key in own)
+
+
+def test_a_merge_of_lora_by_its_updates(common: dict[str, Any], tmp_path: Path) -> None:
+    settings = TINY | {"adapter": "lora"}
+    for task in ("mnli", "squad"):
+        train_intermediate(task, **common | {"settings": settings}, store=tmp_path)
+    made = compose(
+        "svd(mnli, squad; rank=2)",
+        target="xnli",
+        **common | {"settings": settings},
+        store=tmp_path,
+        max_eval_examples=5,
+    )
+    (merged,) = Store(tmp_path).all("merged")
+    assert read_adapter(merged)[1]["r"] == 2
+    assert made.stages[2]["state"] == "merged"
+
+
+def test_a_merge_serves_retrieval(copy: Path, common: dict[str, Any]) -> None:
+    used = common | {"settings": {"batch_size": 4, "max_length": 32}}
+    made = compose("avg(mnli, squad)", target="tatoeba", **used, store=copy, max_eval_examples=5, layer="1")
+    assert made.composition == "avg(mnli, squad)"
+    with pytest.raises(ExpressionError, match=r"'chain\(squad\)' tells where the target adapter starts"):
+        compose("chain(squad)", target="tatoeba", **used, store=copy, layer="1")
+
+
+@pytest.mark.parametrize(
+    ("expression", "use", "says"),
+    [
+        ("svd(mnli, squad)", (), "svd merges the updates of LoRA, and 'mnli' is none"),
+        ("svd(mnli, squad)+qqp", (), "svd merges the updates of LoRA"),
+        ("ties(mnli, squad)", (("mnli", 1),), "these adapters began with different seeds"),
+    ],
+)
+def test_what_cannot_be_merged_is_told_before_anything_is_trained(
+    expression: str,
+    use: tuple[tuple[str, int], ...],
+    says: str,
+    copy: Path,
+    common: dict[str, Any],
+    no_training: None,
+) -> None:
+    kept = Store(copy)
+    ids = [
+        item.id
+        for item in kept.all("intermediate")
+        if (item.manifest["task"], item.manifest["settings"]["seed"]) in use
+    ]
+    with pytest.raises(ExpressionError, match=says):
+        compose(expression, target="xnli", **common, store=copy, use=ids)
+
+
+def test_a_merged_adapter_has_no_head_to_evaluate(copy: Path, common: dict[str, Any]) -> None:
+    compose("avg(mnli, squad)", target="xnli", **common, store=copy, max_eval_examples=5)
+    (merged,) = Store(copy).all("merged")
+    with pytest.raises(ArtifactError, match="is of kind 'merged'; only adapters and compositions can be evaluated"):
+        evaluate(merged.id, store=copy, data_root=common["data_root"])
