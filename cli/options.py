@@ -22,19 +22,24 @@ Suite = Annotated[
     str,
     typer.Option(
         "--suite",
-        help="xtreme, or lab: small generated languages and a small encoder, which need no network and no data.",
+        help="xtreme, xtreme-r, or lab: small generated languages and a small encoder, which need no network and no "
+        "data.",
         envvar="ADAPTERSTILTS_SUITE",
     ),
 ]
 SuiteOfArtifact = Annotated[
-    str | None, typer.Option("--suite", help="Refuse an artifact of another suite; its own if left out.")
+    str | None,
+    typer.Option(
+        "--suite",
+        help="Refuse an artifact of another suite (xtreme and xtreme-r share theirs); its own if left out.",
+    ),
 ]
 Backbone = Annotated[
     str | None,
     typer.Option(
         "--backbone",
-        help="Hub id, folder, or a packaged encoder (minilm-l6); the suite's own if left out (xtreme: "
-        "xlm-roberta-base, lab: pico).",
+        help="Hub id, folder, or a packaged encoder (minilm-l6); the suite's own if left out (xtreme, "
+        "xtreme-r: xlm-roberta-base, lab: pico).",
         envvar="ADAPTERSTILTS_BACKBONE",
     ),
 ]

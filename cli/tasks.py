@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from adapterstilts.errors import SettingsError, unknown
 from adapterstilts.tasks.spec import DEFAULT_SUITE, Source, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 
@@ -28,11 +29,11 @@ def command(
     json: Json = False,
 ) -> None:
     """List the intermediate and target tasks of a suite."""
-    if context.invoked_subcommand is not None:
+    if context.invoked_subcommand is not None and kind is None:
         return
     with session():
-        from adapterstilts.errors import unknown
-
+        if context.invoked_subcommand is not None:
+            raise SettingsError(f"--kind is for the list; leave it out of `tasks {context.invoked_subcommand}`.")
         tasks = get_suite(suite).tasks.values()
         kinds = sorted({task.kind for task in tasks})
         if kind is not None and kind not in kinds:
@@ -48,25 +49,38 @@ def command(
             source = task.source(task.evaluation_split)
             number = len(task.languages)
             languages = task.languages[0] if number == 1 else str(number)
-            data = f"{source.dataset} {source.config}"
+            data = ", ".join(f"{part.dataset} {part.config}" for part in (source, *source.more) if part.languages)
+            data = data or f"{source.dataset} {source.config}"
             table.add_row(task.name, task.kind, task.format, languages, task.metric, data, task.license)
         print_table(table)
 
 
+def _given(context: typer.Context, name: str, value: Any) -> Any:
+    """Return the value of an option of a subcommand: given after it, else before it, else from the environment."""
+
+    def typed(where: Any) -> bool:
+        source = where.get_parameter_source(name)
+        return source is not None and source.name == "COMMANDLINE"
+
+    before = context.parent
+    return before.params[name] if before is not None and typed(before) and not typed(context) else value
+
+
 @app.command()
 def show(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="TASK", help="A task, such as tydiqa.")],
     suite: Suite = DEFAULT_SUITE,
     json: Json = False,
 ) -> None:
     """Show a task in full: where its rows are, its languages, labels, metric, recipe, licence and citation."""
     with session():
-        world = get_suite(suite)
+        world = get_suite(_given(context, "suite", suite))
         task = world.task(name)
         from adapterstilts.training.recipes import recipe_settings
 
         settings = vars(recipe_settings(task))
-        if json:
+        if _given(context, "json", json):
             print_json(_document(task) | {"recipe": settings})
             return
         table = Table(title=f"{task.name}: {task.title}", title_justify="left", show_header=False)
@@ -83,6 +97,8 @@ def show(
         if task.labels:
             rows.append(("labels", ", ".join(task.labels)))
         usual = {name: value for name, value in settings.items() if value not in (None, "")}
+        if task.note:
+            rows.append(("note", task.note))
         rows += [
             ("metric", task.metric),
             ("recipe", ", ".join(f"{name.replace('_', '-')} {value}" for name, value in usual.items())),
@@ -101,12 +117,13 @@ def _where(source: Source) -> str:
         where = (
             f"file {part.dataset}/{part.file}" if part.file else f"{part.dataset} {part.config} {part.split}{revision}"
         )
-        parts.append(where)
+        parts.append(f"{where} for {', '.join(part.languages)}" if part is not source and part.languages else where)
     return "; ".join(parts)
 
 
 @app.command()
 def check(
+    context: typer.Context,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[TASK]...", help="Tasks; all of the suite if left out.")
     ] = None,
@@ -118,8 +135,9 @@ def check(
     with session() as reporter:
         from adapterstilts.studies.checking import check_tasks
 
-        found = check_tasks(names or None, suite=suite, data_root=data_root, reporter=reporter)
-        if json:
+        chosen = _given(context, "suite", suite)
+        found = check_tasks(names or None, suite=chosen, data_root=data_root, reporter=reporter)
+        if _given(context, "json", json):
             print_json([one.to_json() for one in found])
         else:
             _show_checked(found)
@@ -148,10 +166,20 @@ def _document(task: TaskSpec) -> dict[str, Any]:
         "dataset": source.dataset,
         "config": source.config,
         "revision": source.revision,
+        "more": [
+            {
+                "dataset": part.dataset,
+                "config": part.config,
+                "revision": part.revision,
+                "languages": list(part.languages or task.languages),
+            }
+            for part in source.more
+        ],
         "splits": list(task.sources),
         "trains_on": task.trains_on or task.name,
         "labels": list(task.labels),
         "metric": task.metric,
         "license": task.license,
         "citation": task.citation,
+        "note": task.note,
     }

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from adapterstilts.errors import SettingsError
-from adapterstilts.tasks.spec import DEFAULT_SUITE
+from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB
 
 from .console import notes, print_json, result_console
 
@@ -102,7 +102,8 @@ def _layers(transfer: Transfer) -> Iterator[str]:
 def _title(transfer: Transfer) -> str:
     zero_shot = transfer.target.kind == "target"
     what = f"{transfer.composition} → {transfer.target.name}" if zero_shot else transfer.target.name
-    suite = f" in the {transfer.target.suite}" if transfer.target.suite != DEFAULT_SUITE else ""
+    name = transfer.target.suite
+    suite = "" if name == DEFAULT_SUITE else " in the lab" if name == LAB else f" in {name}"
     seeds = f", mean of {len(transfer.seeds)} seeds" if len(transfer.seeds) > 1 else ""
     where = f"{what}{suite} on {transfer.backbone}"
     return f"{where}, {transfer.split} split{', zero-shot' if zero_shot else ''}{seeds}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import toy_rows as rows
-from toy_rows import EVAL_ROWS, PANX_LABELS, UDPOS_LABELS
+from toy_rows import EVAL_ROWS, PANX_LABELS, TRAIN_ROWS, UDPOS_LABELS
 from toy_texts import entities, parts_of_speech
 
 if TYPE_CHECKING:
@@ -66,4 +66,19 @@ def write_mirror(root: Path) -> Path:
     xtreme |= {f"bucc18.{code}": rows.bucc(code) for code in ("de", "ru")}
     xtreme |= {f"XQuAD.{code}": {"validation": rows.spans(code, EVAL_ROWS, "xquad")} for code in ("en", "de", "zh")}
     write_data_set(root, "google/xtreme", xtreme)
+    write_xtreme_r(root)
     return root
+
+
+def write_xtreme_r(root: Path) -> None:
+    """Write made-up rows of the data sets with XTREME-R's further languages, in words of the others."""
+    write_data_set(root, "unimelb-nlp/wikiann", {"ro": rows.wikiann("de")})
+    write_data_set(root, "google/xquad", {"xquad.ro": {"validation": rows.spans("de", EVAL_ROWS, "xquad")}})
+    pairs = {name: rows.mteb_pairs(code) for name, code in (("deu-eng", "de"), ("aze-eng", "ru"))}
+    write_data_set(root, "mteb/tatoeba-bitext-mining", {"default": rows.mteb_pairs("de", "ru"), **pairs})
+    udpos = {
+        name: rows.tagging(code, "pos_tags", UDPOS_LABELS, parts_of_speech)
+        for name, code in (("en", "en"), ("de", "de"), ("lt", "ru"))
+    }
+    udpos["en"]["train"] = udpos["en"]["train"].select(range(TRAIN_ROWS // 2))  # another release than google/xtreme's
+    write_data_set(root, "izhx/xtreme-r-udpos", udpos)

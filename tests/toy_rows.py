@@ -15,6 +15,7 @@ from toy_texts import (
     QUESTION,
     RIGHT_ENDING,
     WRONG_ENDING,
+    entities,
     nli,
     parts_of_speech,
     sentence,
@@ -294,6 +295,31 @@ def tatoeba(code: str) -> dict[str, Dataset]:
         for own, english in sentence_pairs(code, EVAL_ROWS, "tatoeba")
     ]
     return {"validation": Dataset.from_list(rows)}
+
+
+def mteb_pairs(*codes: str) -> dict[str, Dataset]:
+    """Sentences and their English translations in mteb's columns; ``default`` has all languages in one."""
+    from datasets import Dataset
+
+    rows = [
+        {"sentence1": own, "sentence2": english, "lang": f"{code}-eng"}
+        for code in codes
+        for own, english in sentence_pairs(code, EVAL_ROWS, "mteb")
+    ]
+    table = Dataset.from_list(rows)
+    return {"test": table if len(codes) > 1 else table.remove_columns("lang")}
+
+
+def wikiann(code: str) -> dict[str, Dataset]:
+    """PAN-X in the columns of its own data set, which has the spans as text, too."""
+    splits = tagging(code, "ner_tags", PANX_LABELS, entities)
+    return {
+        split: table.map(
+            lambda row: {"langs": [code] * len(row["tokens"]), "spans": [f"PER: {row['tokens'][0]}"]},
+            load_from_cache_file=False,
+        )
+        for split, table in splits.items()
+    }
 
 
 def bucc(code: str) -> dict[str, Dataset]:

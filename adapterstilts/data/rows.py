@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.sampling import sample_indices
-from adapterstilts.data.sources import MissingConfigError, load_split
+from adapterstilts.data.sources import MissingConfigError, MissingDataSetError, load_split
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.fingerprints import fingerprint_lines
 from adapterstilts.tasks.columns import field_value, is_plain, needed_columns
@@ -87,13 +87,16 @@ def load_rows(
     found: list[str] = []
     missing: list[str] = []
     skipped: Counter[str] = Counter()
+    absent: MissingDataSetError | None = None
     shared = None if source.language_from == "config" else _raw_rows(task, source, task.source_language, root)
     for language in wanted:
         try:
             raw = shared if shared is not None else _raw_rows(task, source, language, root)
-        except MissingConfigError:
+        except (MissingConfigError, MissingDataSetError) as error:
             if languages is not None:
                 raise
+            if isinstance(error, MissingDataSetError):
+                absent = absent or error
             missing.append(language)
             continue
         rows = [row for row in raw if row["language"] == language]
@@ -115,6 +118,8 @@ def load_rows(
             continue
         found.append(language)
         kept.extend(usable)
+    if not kept and absent is not None:
+        raise absent
     if not kept:
         raise DataUnavailableError(f"The {split} split of '{task.name}' has no usable row in {', '.join(wanted)}.")
     return Rows(task, split, to_table(task, kept), tuple(found), tuple(missing), dict(skipped))
@@ -137,9 +142,9 @@ def to_table(task: TaskSpec, rows: Sequence[Row]) -> Dataset:
 
 
 def _raw_rows(task: TaskSpec, source: Source, language: str, root: Path | None) -> list[Row]:
-    """Load the rows of a source, and of those that follow it, in our columns."""
+    """Load the rows of a source, and of those that follow it and have the language, in our columns."""
     seen: Counter[str] = Counter()
-    return [row for part in (source, *source.more) for row in _rows_of(task, part, language, root, seen)]
+    return [row for part in source.parts(language) for row in _rows_of(task, part, language, root, seen)]
 
 
 def _rows_of(task: TaskSpec, source: Source, language: str, root: Path | None, seen: Counter[str]) -> list[Row]:
@@ -292,8 +297,9 @@ _FAULTS: dict[str, Callable[[TaskSpec, Row], str | None]] = {
 
 def _no_rows(task: TaskSpec, split: str, source: Source, language: str, raw: list[Row]) -> str:
     there = ", ".join(sorted({row["language"] for row in raw})) or "no rows at all"
+    part = next(iter(source.parts(language)), source)
     return (
-        f"'{source.dataset}' ({source.config_for(language)}, {source.split}) has no row in "
+        f"'{part.dataset}' ({part.config_for(language)}, {part.split}) has no row in "
         f"{_named(task, language)} for the {split} split of '{task.name}'; it has {there}."
     )
 

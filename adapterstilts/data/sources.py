@@ -53,6 +53,10 @@ class MissingConfigError(DataUnavailableError):
     """The data set is there, but not this configuration or split: a mirror with a part of the languages, say."""
 
 
+class MissingDataSetError(DataUnavailableError):
+    """The mirror does not have the data set, or nothing of it is in the cache while the Hub cannot be reached."""
+
+
 def load_split(source: Source, language: str, root: Path | None) -> Dataset:
     """Load the raw rows of ``source`` for ``language``, as the data set stores them.
 
@@ -63,7 +67,9 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
 
     Raises:
         MissingConfigError: the data set has no configuration, or no such split, for this language.
-        DataUnavailableError: it is neither in the mirror nor in the cache, and the Hub cannot be reached.
+        MissingDataSetError: the mirror does not have the data set, or nothing of it is in the cache while the Hub
+            cannot be reached.
+        DataUnavailableError: the cache has other parts of it, and the Hub cannot be reached.
         DataFormatError: a file is empty, cut or unreadable.
     """
     if source.file:
@@ -81,7 +87,7 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
 
 def _load_from_mirror(source: Source, config: str, root: Path) -> Dataset:
     folder = root / source.dataset
-    check_access(source, root)
+    _require(source, root)
     known = _mirror_configs(
         str(folder), (folder / "README.md").stat().st_mtime if (folder / "README.md").exists() else 0
     )
@@ -101,7 +107,7 @@ def _mirror_configs(folder: str, _changed: float) -> tuple[str, ...]:
 
 
 def _load_from_hub(source: Source, config: str) -> Dataset:
-    check_access(source, None)
+    _require(source, None)
     reachable = hub_reachable()
     try:
         return _load(source.dataset, config, source, revision=source.revision if reachable else None)
@@ -114,20 +120,32 @@ def _load_from_hub(source: Source, config: str) -> Dataset:
 def check_access(source: Source, root: Path | None) -> None:
     """Fail at once, before any slow import, where a source can neither be read from disk nor fetched.
 
+    Where the languages lie in several data sets, one of these is enough: the languages of the others are missing.
+
     Raises:
         DataUnavailableError: names the ways out.
     """
-    for part in source.more:
-        check_access(part, root)
+    parts = (source, *source.more)
+    faults = [fault for part in parts if (fault := _fault(part, root)) is not None]
+    if faults and (not source.languages or len(faults) == len(parts)):
+        raise faults[0]
+
+
+def _require(source: Source, root: Path | None) -> None:
+    """Fail where the data set of a source, whatever follows it, can neither be read from disk nor fetched."""
+    if (fault := _fault(source, root)) is not None:
+        raise MissingDataSetError(str(fault))
+
+
+def _fault(source: Source, root: Path | None) -> DataUnavailableError | None:
     if source.dataset == LAB:
-        return
+        return None
     if source.file:
         check_file(source, root)
-    elif root is not None:
-        if not (root / source.dataset).is_dir():
-            raise _not_mirrored(source, root)
-    elif not dataset_cached(source.dataset) and not hub_reachable():
-        raise _not_cached(source)
+        return None
+    if root is not None:
+        return None if (root / source.dataset).is_dir() else _not_mirrored(source, root)
+    return None if dataset_cached(source.dataset) or hub_reachable() else _not_cached(source)
 
 
 def _not_mirrored(source: Source, root: Path) -> DataUnavailableError:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from adapterstilts.errors import unknown
-from adapterstilts.tasks.catalogue import TASKS
+from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS
+from adapterstilts.tasks.spec import DEFAULT_SUITE, XTREME_R, TaskSpec
 
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
 """Scores in percent by task, language and metric."""
@@ -29,9 +30,21 @@ SCORED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def _codes(task: str = "", more: str = "") -> tuple[str, ...]:
-    """Return the languages of a task of the catalogue, and more."""
-    return tuple(sorted({*(TASKS[task].languages if task else ()), *more.split()}))
+def _languages(
+    tasks: Mapping[str, TaskSpec], names: str, others: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """Return the languages by task, as the catalogue has them.
+
+    Args:
+        tasks: of the suite, by name.
+        names: of its tasks that are scored, as prediction folders are named, in the benchmark's order.
+        others: languages of those that the catalogue does not have.
+    """
+    known = {"bucc2018": "bucc"}
+    return {
+        name: tuple(sorted(others[name] if name in others else tasks[known.get(name, name)].languages))
+        for name in names.split()
+    }
 
 
 @dataclass(frozen=True)
@@ -44,20 +57,15 @@ class Benchmark:
     groups: Mapping[str, tuple[str, ...]]
 
 
+#: Tasks of XTREME-R that the catalogue does not have. LAReQA is made of XQuAD, without its later Romanian.
+_OTHERS = {
+    "lareqa": TASKS["xquad"].languages,
+    "mewslix": ("ar", "de", "en", "es", "fa", "ja", "pl", "ro", "ta", "tr", "uk"),
+}
 BENCHMARKS: Mapping[str, Benchmark] = {
-    "xtreme": Benchmark(
-        "xtreme",
-        {
-            "xnli": _codes("xnli"),
-            "pawsx": _codes("pawsx"),
-            "udpos": _codes("udpos"),
-            "panx": _codes("panx"),
-            "xquad": _codes("xquad"),
-            "mlqa": _codes("mlqa"),
-            "tydiqa": _codes("tydiqa"),
-            "bucc2018": _codes("bucc"),
-            "tatoeba": _codes("tatoeba"),
-        },
+    DEFAULT_SUITE: Benchmark(
+        DEFAULT_SUITE,
+        _languages(TASKS, "xnli pawsx udpos panx xquad mlqa tydiqa bucc2018 tatoeba", {}),
         {
             "classification": ("xnli", "pawsx"),
             "tagging": ("udpos", "panx"),
@@ -65,20 +73,9 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             "retrieval": ("bucc2018", "tatoeba"),
         },
     ),
-    "xtreme-r": Benchmark(
-        "xtreme-r",
-        {
-            "xnli": _codes("xnli"),
-            "xcopa": _codes("xcopa"),
-            "udpos": _codes("udpos", "lt pl ro uk wo"),
-            "panx": _codes("panx", "az gu lt pa pl qu ro uk"),
-            "xquad": _codes("xquad", "ro"),
-            "mlqa": _codes("mlqa"),
-            "tydiqa": _codes("tydiqa"),
-            "mewslix": _codes(more="ar de en es fa ja pl ro ta tr uk"),
-            "lareqa": _codes("xquad"),
-            "tatoeba": _codes("tatoeba", "az lt pl ro uk"),
-        },
+    XTREME_R: Benchmark(
+        XTREME_R,
+        _languages(XTREME_R_TASKS, "xnli xcopa udpos panx xquad mlqa tydiqa mewslix lareqa tatoeba", _OTHERS),
         {
             "classification": ("xnli", "xcopa"),
             "tagging": ("udpos", "panx"),

@@ -19,7 +19,7 @@ from adapterstilts.models.saved import check_labels, load_backbone_of, load_comp
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
 from adapterstilts.tasks.formats import Answer, EncodingSettings
-from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.spec import TaskSpec, base_suite
 from adapterstilts.tasks.suites import get_suite
 
 if TYPE_CHECKING:
@@ -81,21 +81,23 @@ def task_of(artifact: Artifact, suite: str | None = None) -> TaskSpec:
 
     Args:
         artifact: of kind ``intermediate`` or ``target``.
-        suite: the suite that the user named; None is the artifact's.
+        suite: the suite that the user named; None is the artifact's. What was trained in XTREME can be evaluated in
+            the languages of XTREME-R, and the other way round.
 
     Raises:
         ArtifactError: it is no trained adapter or composition, or one of another suite.
-        UnknownNameError: there is no such suite.
+        UnknownNameError: there is no such suite, or it does not have the task.
     """
     if artifact.kind not in ("intermediate", "target"):
         raise ArtifactError(
             f"Artifact '{artifact.id}' is of kind '{artifact.kind}'; only adapters and compositions can be evaluated."
         )
-    if suite is not None and get_suite(suite).name != artifact.suite:
+    world = get_suite(artifact.suite if suite is None else suite)
+    if base_suite(world.name) != base_suite(artifact.suite):
         raise ArtifactError(
             f"Artifact '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'. Leave --suite out."
         )
-    task = get_suite(artifact.suite).task(artifact.manifest["task"])
+    task = world.task(artifact.manifest["task"])
     return dataclasses.replace(task, labels=tuple(artifact.manifest["labels"])) if task.labels_file else task
 
 
@@ -135,7 +137,7 @@ def run_evaluation(
     """
     reporter = reporter or Reporter()
     started = time.perf_counter()
-    task = task_of(artifact)
+    task = task_of(artifact) if rows is None else task_of(artifact, rows.task.suite)
     check_labels(artifact, task)
     rows = rows if rows is not None else request.rows(task)
     settings = encoding_settings(artifact)

@@ -53,8 +53,8 @@ def fetch(
         (source, language)
         for spec in specs
         for split in spec.sources
-        for source in (spec.source(split), *spec.source(split).more)
         for language in _languages(spec, split, languages)
+        for source in spec.source(split).parts(language)
     ]
     fetched: list[dict[str, Any]] = []
     if world.name == LAB:

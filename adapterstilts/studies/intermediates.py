@@ -12,6 +12,7 @@ from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import read_adapter
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.tasks.spec import base_suite
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.merges import MergeStage, run_merge
 from adapterstilts.training.recipes import recipe_settings
@@ -50,7 +51,7 @@ def intermediate_adapters(
             raise ArtifactError(
                 f"--use '{artifact.id}' is an adapter for '{name}', which '{expression}' does not name."
             )
-        if artifact.suite != suite:
+        if base_suite(artifact.suite) != base_suite(suite):
             raise ArtifactError(f"--use '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'.")
     # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
     shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
@@ -113,13 +114,16 @@ def _config(part: Adapter, configs: Mapping[str, dict[str, Any]]) -> dict[str, A
 def _newest(
     name: str, suite: str, backbone: BackboneIdentity, store: Store, shape: Mapping[str, Any], reporter: Reporter
 ) -> Artifact | None:
-    """Return the newest adapter of a task of this suite on this backbone, and say so where there are several."""
+    """Return the newest adapter of a task of this suite on this backbone, and say so where there are several.
+
+    An adapter of XTREME is one of XTREME-R, too, and the other way round.
+    """
 
     def fits(artifact: Artifact) -> bool:
         told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
         same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
         same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
-        same_task = (artifact.suite, artifact.manifest.get("task")) == (suite, name)
+        same_task = (base_suite(artifact.suite), artifact.manifest.get("task")) == (base_suite(suite), name)
         return same_task and same_backbone and same_shape
 
     candidates = store.all("intermediate", fits)

@@ -38,7 +38,7 @@ def predict(
     Args:
         artifact: id in the store (or its beginning), or a folder.
         lines: one JSON object each, with the fields of the task's format, under our names or the data set's.
-        suite: the suite that the artifact has to be of; None is any.
+        suite: refuse an artifact that is not of this suite, or one that shares its adapters; None is any.
         backbone: id or folder, where the backbone is no longer where the artifact says.
         store: folder of artifacts.
         batch_size: rows a forward pass.

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from adapterstilts.bundled import read_zoo
-from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
+from adapterstilts.tasks.catalogue import TASKS
+from adapterstilts.tasks.spec import TaskSpec
 
 #: Ids under which the Hub has the same weights.
 _SAME = {
@@ -39,10 +40,10 @@ def reference_scores(task: TaskSpec, backbone: str) -> tuple[Reference, ...]:
     """Return the published scores of a task on this very backbone, none if none are known.
 
     Args:
-        task: only those of XTREME's suite have any.
+        task: only those that are scored on XTREME's own rows have any, in XTREME-R those that it left as they were.
         backbone: id on the Hub.
     """
-    if task.suite != DEFAULT_SUITE:
+    if task.name not in TASKS or task.sources != TASKS[task.name].sources:
         return ()
     return tuple(
         Reference(entry["system"], entry["scores"][task.name], entry["source"], entry["sure"])

@@ -23,7 +23,7 @@ from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
 from adapterstilts.studies.intermediates import intermediate_adapters
 from adapterstilts.tasks.languages import parse_languages
-from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
@@ -98,7 +98,7 @@ def train_intermediate(
 
     Args:
         task: name of an intermediate task.
-        suite: ``xtreme`` or ``lab``: which tasks and languages there are.
+        suite: ``xtreme``, ``xtreme-r`` or ``lab``: which tasks and languages there are.
         backbone: Hub id, folder, or the name of a packaged encoder; None is the suite's.
         revision: commit, branch or tag of the backbone on the Hub.
         data_root: local mirror of the Hub; None asks ``ADAPTERSTILTS_DATA_ROOT``, then the Hub.
@@ -245,7 +245,8 @@ def evaluate(
 
     Args:
         artifact: id in the store (or its beginning), or a folder.
-        suite: the suite that the artifact has to be of; None is any.
+        suite: the suite whose languages it is evaluated in, which has to be one that shares adapters with the
+            artifact's; None is the artifact's.
         languages: ``all``, or codes joined by commas.
         split: ``validation`` or ``test``; None is the split that the task is scored on.
         baseline: id of an artifact of the same task to compare with; None takes the one that was trained with the
@@ -265,7 +266,7 @@ def evaluate(
         trained = trained.replaced({"batch_size": batch_size})
     request = _request(spec, languages, split, data_root, max_eval_examples, trained)
     other = kept.get(baseline) if baseline else _baseline_of(found, kept)
-    if other is not None and task_of(other) != spec:
+    if other is not None and not _same_task(task_of(other), spec):
         raise ArtifactError(f"The baseline '{other.id}' is for '{task_of(other).name}', not for '{spec.name}'.")
     rows = request.rows(spec)
     evaluations = [
@@ -316,6 +317,12 @@ def _request(
         batch_size=settings.batch_size,
         precision=settings.precision,
     )
+
+
+def _same_task(one: TaskSpec, other: TaskSpec) -> bool:
+    """Tell whether adapters for the two can stand beside each other: the suites may differ in their languages."""
+    first, second = ((task.name, task.labels, base_suite(task.suite)) for task in (one, other))
+    return first == second
 
 
 def _baseline_of(artifact: Artifact, store: Store) -> Artifact | None:

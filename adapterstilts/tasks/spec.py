@@ -16,8 +16,18 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 DEFAULT_SUITE = "xtreme"
+XTREME_R = "xtreme-r"
 #: Name of the embedded suite, and what stands for a data set in its sources: rows that are generated.
 LAB = "lab"
+
+#: Suites whose recipes and adapters are another's: they train on the same rows, and differ in what is evaluated.
+_BASES = {XTREME_R: DEFAULT_SUITE}
+
+
+def base_suite(name: str) -> str:
+    """Return the suite whose recipes and adapters the suite ``name`` uses: its own, but for XTREME-R."""
+    return _BASES.get(name, name)
+
 
 #: The columns of a row after loading, by format; ``id`` and ``language`` stand beside them.
 FORMAT_FIELDS: dict[FormatName, tuple[str, ...]] = {
@@ -64,7 +74,14 @@ class Source:
     obtain: str = ""
     """How to come by a file that cannot be fetched, as a sentence for the user."""
     more: tuple[Source, ...] = ()
-    """Other sources whose rows follow these, for a task that joins several data sets under one head."""
+    """Other sources whose rows follow these, for a task that joins several data sets under one head, or that has some
+    of its languages from another data set."""
+    languages: tuple[str, ...] = ()
+    """Codes of the languages that it has where the task's languages lie in several data sets; empty is all of them."""
+
+    def parts(self, language: str) -> tuple[Source, ...]:
+        """Return this source and those in ``more``, without those that do not have ``language`` (a code)."""
+        return tuple(part for part in (self, *self.more) if not part.languages or language in part.languages)
 
     def config_for(self, language: str) -> str:
         """Return the configuration that holds the rows of ``language`` (a code)."""
@@ -110,6 +127,8 @@ class TaskSpec:
     """Name of the suite it belongs to."""
     source_language: str = "en"
     """Code of the language of its training rows."""
+    note: str = ""
+    """What else a user has to know: how a benchmark goes about it, what could not be verified."""
 
     @property
     def fields(self) -> tuple[str, ...]:

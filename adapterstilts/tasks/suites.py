@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from adapterstilts.errors import unknown
-from adapterstilts.tasks.catalogue import TASKS, get_task
+from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
 from adapterstilts.tasks.languages import LANGUAGES, Language, get_language
-from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, Kind, Source, Split, TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, XTREME_R, Kind, Source, Split, TaskSpec
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,25 @@ def get_suite(name: str = DEFAULT_SUITE) -> Suite:
 
 
 def _xtreme() -> Suite:
+    return _of_the_hub(DEFAULT_SUITE, "XTREME's tasks and languages, from the Hub or a mirror of it", TASKS)
+
+
+def _xtreme_r() -> Suite:
+    title = "XTREME-R's tasks and languages, from the Hub or a mirror of it; shares its adapters with xtreme"
+    return _of_the_hub(XTREME_R, title, XTREME_R_TASKS)
+
+
+def _of_the_hub(name: str, title: str, tasks: Mapping[str, TaskSpec]) -> Suite:
     return Suite(
-        name=DEFAULT_SUITE,
-        title="XTREME's tasks and languages, from the Hub or a mirror of it",
+        name=name,
+        title=title,
         backbone="xlm-roberta-base",
         source_language="en",
-        tasks=TASKS,
+        tasks=tasks,
         languages={
             code: language
             for code, language in LANGUAGES.items()
-            if any(code in task.languages for task in TASKS.values())
+            if any(code in task.languages for task in tasks.values())
         },
     )
 
@@ -150,10 +159,11 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
         labels=LABELS.get(spec.name, spec.labels),
         labels_file="",
         includes=(),  # every task of the lab has rows of its own
+        note="",
         parallel="test" in spec.sources,
         license="Apache-2.0, generated rows",
         citation=f"In the form of: {spec.citation}",
     )
 
 
-SUITES: Mapping[str, Callable[[], Suite]] = {DEFAULT_SUITE: _xtreme, LAB: _lab}
+SUITES: Mapping[str, Callable[[], Suite]] = {DEFAULT_SUITE: _xtreme, XTREME_R: _xtreme_r, LAB: _lab}

@@ -1,4 +1,7 @@
-"""Recipes: the settings that suit a task, in the zoo: one YAML file a task, and one for all of the lab."""
+"""Recipes: the settings that suit a task, in the zoo: one YAML file a task, and one for all of the lab.
+
+XTREME-R has those of XTREME.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 from adapterstilts.bundled import read_zoo
 from adapterstilts.errors import SettingsError
-from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.training.settings import TrainingSettings
 
 
@@ -26,7 +29,7 @@ def recipe_settings(task: TaskSpec, changes: Mapping[str, Any] | None = None) ->
 
 
 def _read(task: TaskSpec) -> Mapping[str, Any]:
-    return _own(task) if task.suite == DEFAULT_SUITE else _shared(task)
+    return _own(task) if base_suite(task.suite) == DEFAULT_SUITE else _shared(task)
 
 
 def _own(task: TaskSpec) -> Mapping[str, Any]:

@@ -26,7 +26,7 @@ from adapterstilts.models.saved import check_labels, load_part, load_start, read
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
 from adapterstilts.tasks.formats import FORMATS
-from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
+from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.resources import make_deterministic, resources, versions
 from adapterstilts.training.settings import TrainingSettings
@@ -109,8 +109,8 @@ class TrainingStage:
         settings = dataclasses.asdict(self.settings)
         if not isinstance(chosen, Fusion):
             settings["fusion_dropout"] = None  # has no effect without a fusion
-        suite = {} if self.task.suite == DEFAULT_SUITE else {"suite": self.task.suite}
-        return suite | {
+        suite = base_suite(self.task.suite)  # what trains on the same rows is the same artifact in both
+        return ({} if suite == DEFAULT_SUITE else {"suite": suite}) | {
             "version": FORMAT_VERSION,
             "kind": self.kind,
             "task": {"name": self.task.name, "format": self.task.format, "labels": list(self.task.labels)},
@@ -272,13 +272,13 @@ def _check_inputs(stage: TrainingStage) -> None:
 
 
 def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:
-    source = rows.task.source(rows.split)
+    source, *more = rows.task.source(rows.split).parts(rows.task.source_language)
     return {
         "dataset": source.dataset,
         "config": source.config,
         "split": source.split,
         "revision": source.revision,
-        "more": [f"{more.dataset} {more.config} {more.split} {more.revision}" for more in source.more],
+        "more": [f"{other.dataset} {other.config} {other.split} {other.revision}" for other in more],
         "rows": len(rows),
         "fingerprint": rows.fingerprint,
         "skipped": dict(rows.skipped),

@@ -57,6 +57,7 @@ def test_the_suite_as_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [task["name"] for task in document("tasks", "tasks")] == ["mnli", "squad", "panx", "tydiqa"]
     assert [task["name"] for task in document("tasks", "tasks", "--suite", "xtreme")] != ["mnli", "squad"]
     assert len(document("languages", "languages", "--suite", "xtreme")) == 42  # two more for XCOPA
+    assert len(document("languages", "languages", "--suite", "xtreme-r")) == 50
     assert len(document("languages", "languages")) == 3
 
 
@@ -98,6 +99,20 @@ def test_the_languages_of_the_lab_by_distance() -> None:
 def test_languages_of_xtreme_have_no_distance() -> None:
     first = document("languages", "languages")[0]
     assert (first["code"], first["distance"], first["differences"], first["seen"]) == ("af", None, None, None)
+
+
+def test_composing_in_xtreme_r(toy_backbone_folder: Path, toy_mirror: Path, tmp_path: Path) -> None:
+    options = ("--backbone", toy_backbone_folder, "--data-root", toy_mirror, "--store", tmp_path, "--suite", "xtreme-r")
+    composing = ("compose", "none", "--target", "xquad", *options, *TINY, "--max-eval-examples", "4")
+    made = document("compose", *composing)
+    assert (made["suite"], list(made["languages"])) == ("xtreme-r", ["en", "de", "ro", "zh"])
+    shown = call(*composing).stdout
+    assert "none → xquad in xtreme-r on " in shown
+    assert "Romanian (ro)" in shown
+    assert "ro" in document("evaluate", "evaluate", made["artifact"], *options[2:6])["languages"]
+    fewer = document("evaluate", "evaluate", made["artifact"], *options[2:6], "--suite", "xtreme")
+    assert "ro" not in fewer["languages"]
+    assert {item["suite"] for item in document("runs", "runs", "--store", tmp_path)} == {"xtreme-r", "xtreme"}
 
 
 def test_fetching_the_lab() -> None:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from calling import call
+from calling import call, document
 
 from adapterstilts.studies.checking import check_tasks
 from adapterstilts.tasks.suites import get_suite
@@ -41,6 +41,45 @@ def test_a_task_as_a_document() -> None:
     recipe = shown.pop("recipe")
     assert shown == listed
     assert recipe["adapter"] == "seq_bn"
+
+
+def test_a_task_of_xtreme_r_in_full() -> None:
+    shown = told("tasks", "show", "xquad", "--suite", "xtreme-r")
+    assert (
+        "test google/xtreme XQuAD.{language} validation at ec5f1f46e9; google/xquad xquad.{language} validation"
+        in shown
+    )
+    assert "at 51adfef1c1 for ro" in shown
+    assert "12: ar Arabic" in shown
+    assert "were not verified" in told("tasks", "show", "udpos", "--suite", "xtreme-r")
+    assert "note" not in told("tasks", "show", "udpos")
+    by_name = {task["name"]: task for task in document("tasks", "tasks", "--suite", "xtreme-r")}
+    (more,) = by_name["tatoeba"]["more"]
+    assert (more["dataset"], more["languages"]) == ("mteb/tatoeba-bitext-mining", ["az", "lt", "pl", "ro", "uk"])
+    assert by_name["udpos"]["more"] == []
+    assert "unimelb-nlp/wikiann {language}" in told("tasks", "--suite", "xtreme-r")
+
+
+@pytest.mark.parametrize("variable", ["", "xtreme"])
+def test_options_before_the_subcommand_count(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were silently ignored once. What is typed wins over the environment, the last over the first."""
+    if variable:
+        monkeypatch.setenv("ADAPTERSTILTS_SUITE", variable)
+    after = call("tasks", "show", "squad", "--suite", "lab", "--json").stdout
+    assert json.loads(after)["dataset"] == "lab"
+    assert call("tasks", "--suite", "lab", "--json", "show", "squad").stdout == after
+    assert call("tasks", "--suite", "lab", "show", "squad", "--json").stdout == after
+    shown = call("tasks", "--suite", "lab", "--json", "show", "squad", "--suite", "xtreme").stdout
+    assert json.loads(shown)["dataset"] == "rajpurkar/squad"
+    (checked,) = json.loads(call("tasks", "--suite", "lab", "--json", "check", "tatoeba").stdout)
+    assert checked["error"] == ""
+    assert "no suite 'lba'" in call("tasks", "--suite", "lba", "show", "squad", code=2).stderr
+
+
+def test_an_option_that_means_nothing_to_the_subcommand_is_refused() -> None:
+    for command in (("show", "squad"), ("check", "squad")):
+        told = call("tasks", "--kind", "target", *command, code=2).stderr
+        assert f"--kind is for the list; leave it out of `tasks {command[0]}`" in told
 
 
 def test_a_wrong_name() -> None:

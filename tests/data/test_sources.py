@@ -18,9 +18,10 @@ from adapterstilts.data import network, sources
 from adapterstilts.data.rows import load_rows
 from adapterstilts.data.sources import MissingConfigError, check_access, load_split
 from adapterstilts.errors import DataUnavailableError, UnknownNameError
-from adapterstilts.tasks.catalogue import TASKS, get_task
+from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
 from adapterstilts.tasks.catalogue.intermediate import GLUE_REVISION
 from adapterstilts.tasks.catalogue.xtreme import XTREME_REVISION
+from adapterstilts.tasks.catalogue.xtreme_r import TATOEBA_REVISION, UDPOS_REVISION, XQUAD_REVISION
 from adapterstilts.tasks.suites import get_suite
 
 
@@ -52,6 +53,19 @@ def test_the_hub_is_asked_for_pinned_revisions(asked: list[tuple[Any, ...]]) -> 
         ("nyu-mll/glue", "mnli", "validation_matched", GLUE_REVISION),
         ("google/xtreme", "PAN-X.de", "test", XTREME_REVISION),
         ("google/xtreme", "udpos.German", "test", XTREME_REVISION),
+    ]
+
+
+def test_the_further_data_sets_of_xtreme_r_are_asked_for_theirs(asked: list[tuple[Any, ...]]) -> None:
+    """There is no known commit of unimelb-nlp/wikiann."""
+    for name, languages in (("panx", ["de", "ro"]), ("xquad", ["ro"]), ("tatoeba", ["az"]), ("udpos", ["lt"])):
+        load_rows(XTREME_R_TASKS[name], "test", languages)
+    assert asked == [
+        ("google/xtreme", "PAN-X.de", "test", XTREME_REVISION),
+        ("unimelb-nlp/wikiann", "ro", "test", None),
+        ("google/xquad", "xquad.ro", "validation", XQUAD_REVISION),
+        ("mteb/tatoeba-bitext-mining", "aze-eng", "test", TATOEBA_REVISION),
+        ("izhx/xtreme-r-udpos", "lt", "test", UDPOS_REVISION),
     ]
 
 

@@ -87,6 +87,14 @@ def test_a_configuration_that_is_missing_is_told_and_the_rest_is_fetched(hub: Hu
     assert ("google/xtreme", "PAN-X.de", "test") in hub.asked
 
 
+def test_each_data_set_is_asked_for_its_own_languages(hub: Hub) -> None:
+    fetch(["panx"], suite="xtreme-r", languages="de,ro")
+    assert [item for item in hub.asked if item[2] == "test"] == [
+        ("google/xtreme", "PAN-X.de", "test"),
+        ("unimelb-nlp/wikiann", "ro", "test"),
+    ]
+
+
 def test_a_backbone_with_its_revision(hub: Hub) -> None:
     assert fetch([], model="some/model", revision="v1") == [
         {"kind": "model", "id": "some/model", "detail": "revision v1"}

@@ -29,6 +29,14 @@ def test_scores_are_those_of_the_same_backbone_alone() -> None:
     assert reference_scores(get_suite("lab").task("tydiqa"), "xlm-roberta-large") == ()
 
 
+def test_in_xtreme_r_those_of_the_same_test_rows_alone() -> None:
+    """Means over XTREME's languages do not stand beside means over more."""
+    tasks = get_suite("xtreme-r").tasks
+    found = {name for name, task in tasks.items() if reference_scores(task, "xlm-roberta-large")}
+    assert found == {"xnli", "mlqa", "tydiqa"}
+    assert reference_scores(tasks["xnli"], "xlm-roberta-large") == reference_scores(TASKS["xnli"], "xlm-roberta-large")
+
+
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry['backbone']}, {entry['system'][:9]}")
 def test_an_entry_is_complete(entry: dict) -> None:
     assert set(entry) == {"backbone", "system", "source", "scores", "sure"}

@@ -1,4 +1,4 @@
-"""Suites: two worlds of one shape; the lab's tasks follow from the catalogue."""
+"""Suites: worlds of one shape; the lab's tasks follow from the catalogue."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from marks import every_task
 
 from adapterstilts.errors import UnknownNameError
-from adapterstilts.tasks.catalogue import TASKS
+from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS
 from adapterstilts.tasks.languages import LANGUAGES, parse_languages
-from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.spec import TaskSpec, base_suite
 from adapterstilts.tasks.suites import SUITES, get_suite, lab_task
 
 
@@ -29,18 +29,30 @@ def test_xtreme_is_the_catalogue() -> None:
     assert suite.by_distance(("de", "en", "af")) == ("en", "de", "af")
 
 
+def test_xtreme_r_stands_beside_xtreme() -> None:
+    suite, xtreme = get_suite("xtreme-r"), get_suite()
+    assert (suite.backbone, suite.source_language, suite.typology) == ("xlm-roberta-base", "en", {})
+    assert (suite.tasks, set(suite.languages)) == (XTREME_R_TASKS, set(LANGUAGES))
+    assert {(task.suite, task.suite_option) for task in suite.tasks.values()} == {("xtreme-r", " --suite xtreme-r")}
+    assert {name for name, task in xtreme.tasks.items() if task.kind == "intermediate"} < set(suite.tasks)
+    assert [base_suite(name) for name in SUITES] == ["xtreme", "xtreme", "lab"]
+    with pytest.raises(UnknownNameError, match=r"no task 'pawsx'.*`adapterstilts tasks --suite xtreme-r`"):
+        suite.task("pawsx")
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
         ("xtrem", "There is no suite 'xtrem'. Did you mean 'xtreme'?"),
+        ("xtreme_r", "There is no suite 'xtreme_r'. Did you mean 'xtreme-r'?"),
         ("Lab", "There is no suite 'Lab'. Did you mean 'lab'?"),
-        ("glue", "There is no suite 'glue'. Known: lab, xtreme."),
+        ("glue", "There is no suite 'glue'. Known: lab, xtreme, xtreme-r."),
     ],
 )
 def test_a_wrong_suite(name: str, says: str) -> None:
     with pytest.raises(UnknownNameError, match=re.escape(says)):
         get_suite(name)
-    assert tuple(SUITES) == ("xtreme", "lab")
+    assert tuple(SUITES) == ("xtreme", "xtreme-r", "lab")
 
 
 @every_task
@@ -52,6 +64,7 @@ def test_a_task_of_the_lab_is_one_of_the_catalogue_with_other_rows(task: TaskSpe
     assert made.parallel is (task.kind == "target")
     retrieval = task.format == "retrieval"  # nothing to be found again in the source language
     scored = ("qab",) if retrieval else ("qaa", "qab")
+    assert made.note == "", "it would be about the Hub's rows"
     assert made.languages == (scored if task.kind == "target" else ("qaa",))
     if task.labels_file:
         assert len(made.labels) > 10

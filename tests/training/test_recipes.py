@@ -12,7 +12,7 @@ import yaml
 
 from adapterstilts import bundled
 from adapterstilts.errors import SettingsError, UnknownNameError
-from adapterstilts.tasks.catalogue import TASKS, get_task
+from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
 from adapterstilts.tasks.spec import TaskSpec
 from adapterstilts.tasks.suites import lab_task
 from adapterstilts.training.recipes import recipe_settings
@@ -94,6 +94,11 @@ def test_a_setting_of_a_recipe_that_does_not_exist(zoo: Path) -> None:
     (zoo / "mnli.yaml").write_text("task: mnli\nsettings:\n  batchsize: 8\n")
     with pytest.raises(UnknownNameError, match=r"'batchsize'.*'batch_size'"):
         recipe_settings(get_task("mnli"))
+
+
+@pytest.mark.parametrize("name", XTREME_R_TASKS)
+def test_xtreme_r_has_the_recipes_of_xtreme(name: str) -> None:
+    assert recipe_settings(XTREME_R_TASKS[name]) == recipe_settings(get_task(name))
 
 
 def of_the_lab(name: str) -> TaskSpec:

@@ -17,7 +17,9 @@ from adapterstilts.data.rows import load_rows
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.settings import TrainingSettings
+from adapterstilts.training.stages import _data_json
 
 #: Another value for each setting; a new setting has to be added here.
 OTHERWISE: dict[str, Any] = {
@@ -175,3 +177,20 @@ def test_fingerprints_of_xtreme_are_those_from_before_there_were_suites(stage: M
             "data": {"train": made.train_rows.fingerprint, "validation": made.validation_rows.fingerprint},
         }
     )
+
+
+@pytest.mark.parametrize(("name", "same"), [("mnli", True), ("panx", True), ("xquad", True), ("udpos", False)])
+def test_what_trains_on_the_same_rows_is_one_artifact_in_xtreme_and_xtreme_r(
+    name: str, same: bool, stage: MakeStage
+) -> None:
+    """UDPOS is another release in XTREME-R."""
+    made = stage(name)
+    other = dataclasses.replace(made, task=get_suite("xtreme-r").task(name))
+    assert other.task.suite == "xtreme-r"
+    assert (other.fingerprint == made.fingerprint) is same
+
+
+def test_of_several_data_sets_only_those_with_the_source_language_are_noted(stage: MakeStage) -> None:
+    validation = dataclasses.replace(stage("panx"), task=get_suite("xtreme-r").task("panx")).validation_rows
+    noted = _data_json(validation, {})
+    assert (noted["dataset"], noted["more"]) == ("google/xtreme", [])

@@ -1,15 +1,26 @@
-"""The tasks that can be named. To add one, add an entry to a module of this package, and a recipe to the zoo."""
+"""The tasks that can be named. To add one, add an entry to a module of this package, and a recipe to the zoo.
+
+``TASKS`` are those of the suite xtreme (with XCOPA, which is XTREME-R's), ``XTREME_R_TASKS`` those of xtreme-r: the
+intermediate tasks are the same, and of the targets a few have other test rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from adapterstilts.errors import unknown
 from adapterstilts.tasks.catalogue import intermediate, retrieval, xtreme, xtreme_r
-from adapterstilts.tasks.spec import Kind, TaskSpec
+from adapterstilts.tasks.spec import XTREME_R, Kind, TaskSpec
 
 TASKS: dict[str, TaskSpec] = {
     task.name: task for task in (*intermediate.TASKS, *xtreme.TASKS, *xtreme_r.TASKS, *retrieval.TASKS)
+}
+
+XTREME_R_TASKS: dict[str, TaskSpec] = {
+    name: replace(task, suite=XTREME_R)
+    for name, task in {**TASKS, **xtreme_r.CHANGED}.items()
+    if task.kind == "intermediate" or name in xtreme_r.TARGETS
 }
 
 
