@@ -8,11 +8,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from adapterstilts.studies.own_tasks import own_tasks
 from adapterstilts.tasks.spec import DEFAULT_SUITE, Source, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 
 from .console import MISTAKE, print_json, print_table, session
-from .options import DataRoot, Json, Suite
+from .options import DataRoot, Json, Suite, TaskFiles
 
 if TYPE_CHECKING:
     from adapterstilts.studies.checking import Checked
@@ -25,12 +26,13 @@ def command(
     context: typer.Context,
     kind: Annotated[str | None, typer.Option("--kind", help="intermediate or target.")] = None,
     suite: Suite = DEFAULT_SUITE,
+    task_file: TaskFiles = None,
     json: Json = False,
 ) -> None:
     """List the intermediate and target tasks of a suite."""
     if context.invoked_subcommand is not None:
         return
-    with session():
+    with session(), own_tasks(task_file, suite):
         from adapterstilts.errors import unknown
 
         tasks = get_suite(suite).tasks.values()
@@ -57,10 +59,11 @@ def command(
 def show(
     name: Annotated[str, typer.Argument(metavar="TASK", help="A task, such as tydiqa.")],
     suite: Suite = DEFAULT_SUITE,
+    task_file: TaskFiles = None,
     json: Json = False,
 ) -> None:
     """Show a task in full: where its rows are, its languages, labels, metric, recipe, licence and citation."""
-    with session():
+    with session(), own_tasks(task_file, suite):
         world = get_suite(suite)
         task = world.task(name)
         from adapterstilts.training.recipes import recipe_settings
@@ -111,11 +114,12 @@ def check(
         list[str] | None, typer.Argument(metavar="[TASK]...", help="Tasks; all of the suite if left out.")
     ] = None,
     suite: Suite = DEFAULT_SUITE,
+    task_file: TaskFiles = None,
     data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
     """Load a row of each split and language of tasks, and say what cannot be had; exits with 2 if anything cannot."""
-    with session() as reporter:
+    with session() as reporter, own_tasks(task_file, suite):
         from adapterstilts.studies.checking import check_tasks
 
         found = check_tasks(names or None, suite=suite, data_root=data_root, reporter=reporter)

@@ -12,6 +12,7 @@ from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.store.artifacts import Artifact, write_json
 from adapterstilts.store.weights import load_weights, save_weights
 from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.suites import get_suite
 
 COMPOSITION = "composition.json"
 
@@ -83,6 +84,32 @@ def load_part(composed: ComposedModel, part: str, artifact: Artifact) -> None:
     path = artifact.path / name
     composed.load_state(part, load_weights(path), where=f"The weights file '{path}'")
     artifact.file(name)
+
+
+def trained_task(artifact: Artifact) -> TaskSpec:
+    """Return the task that an artifact was trained for, as its suite or the user's task file has it.
+
+    Args:
+        artifact: of kind ``intermediate`` or ``target``.
+
+    Raises:
+        ArtifactError: it was made with a task file that is not given, or that says something else now.
+        UnknownNameError: the suite has no such task.
+    """
+    name, suite = str(artifact.manifest["task"]), get_suite(artifact.suite)
+    made_with = artifact.manifest.get("identity", {}).get("task", {}).get("definition", "")
+    known = suite.tasks[name].definition if name in suite.tasks else ""
+    if made_with and not known:
+        raise ArtifactError(
+            f"Artifact '{artifact.id}' was made with a task file, which says what '{name}' is: give it with "
+            "--task-file FILE."
+        )
+    if made_with != known:
+        raise ArtifactError(
+            f"Artifact '{artifact.id}' was made with another task '{name}' than that of the task file: "
+            f"{made_with[:12] or 'one of the catalogue'}, not {known[:12]}. Give the file as it was, or train again."
+        )
+    return suite.task(name)
 
 
 def check_labels(artifact: Artifact, task: TaskSpec) -> None:

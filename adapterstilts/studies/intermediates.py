@@ -9,7 +9,7 @@ from adapterstilts.errors import ArtifactError
 from adapterstilts.models.configs import check_fusible
 from adapterstilts.models.expression import Expression, Fusion
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.saved import read_composition
+from adapterstilts.models.saved import read_composition, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.suites import get_suite
@@ -49,6 +49,7 @@ def intermediate_adapters(
             )
         if artifact.suite != suite:
             raise ArtifactError(f"--use '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'.")
+        trained_task(artifact)
     # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
     shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
     found = {
@@ -95,7 +96,9 @@ def _newest(
         told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
         same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
         same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
+        identity = artifact.manifest.get("identity", {}).get("task", {})
         same_task = (artifact.suite, artifact.manifest.get("task")) == (suite, name)
+        same_task = same_task and identity.get("definition", "") == get_suite(suite).task(name).definition
         return same_task and same_backbone and same_shape
 
     candidates = store.all("intermediate", fits)

@@ -53,7 +53,7 @@ def test_what_cannot_be_exported(world: World, tmp_path: Path) -> None:
     assert "--partial" in told
     told = refused("export", world.artifact("mnli"), *to, *where, store=world.store)
     assert f"'{world.artifact('mnli')}' has no evaluation of test rows" in told
-    assert "There is no artifact 'xnl'" in refused("export", "xnl", *to, *where, store=world.store)
+    assert "There is no artifact 'nothing'" in refused("export", "nothing", *to, *where, store=world.store)
     assert "--to" in refused("export", world.artifact("fusion"), *where, store=world.store)
     assert not (tmp_path / "said").exists()
 
