@@ -40,7 +40,7 @@ def test_the_table(world: World, tmp_path: Path) -> None:
     )
     told = " ".join(shown.stdout.replace("│", " ").split())
     mean = world.made["tags"]["mean"]
-    assert f"panx {evaluation} 3 63 {mean:.1f} no rows in ar," in told
+    assert f"panx {evaluation} 3 63 {mean:.1f} no rows in af, ar," in told
     assert str(tmp_path / "said") in shown.stdout.replace("\n", "")
 
 
