@@ -107,7 +107,9 @@ def write_folders(contents: Mapping[Path, Mapping[str, str]]) -> None:
                 _sync(whole)
                 made.append((whole, folder))
             for whole, folder in made:
-                os.rename(whole, folder)  # takes the place of an empty folder
+                if folder.is_dir():
+                    folder.rmdir()  # it is empty
+                os.rename(whole, folder)
     except OSError as error:
         raise SettingsError(f"The files cannot be written: {error.strerror} ({error.filename}).") from error
 
