@@ -8,7 +8,7 @@ import typer
 
 from adapterstilts import __version__
 
-from . import compose, demo, evaluate, fetch, lab, languages, predict, runs, score, tasks, train_intermediate
+from . import compose, demo, evaluate, export, fetch, lab, languages, predict, runs, score, tasks, train_intermediate
 
 app = typer.Typer(
     name="adapterstilts",
@@ -41,6 +41,7 @@ for name, command in (
     ("compose", compose.command),
     ("evaluate", evaluate.command),
     ("predict", predict.command),
+    ("export", export.command),
     ("score", score.command),
     ("languages", languages.command),
     ("fetch", fetch.command),

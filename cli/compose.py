@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapterstilts.studies.own_tasks import own_tasks
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
 from .console import session
@@ -22,6 +23,7 @@ from .options import (
     SplitName,
     StoreFolder,
     Suite,
+    TaskFiles,
     read_seeds,
     split_list,
     with_training_settings,
@@ -41,6 +43,7 @@ def command(
     ],
     target: Annotated[str, typer.Option("--target", help="A target task, such as tydiqa; see `adapterstilts tasks`.")],
     suite: Suite = DEFAULT_SUITE,
+    task_file: TaskFiles = None,
     backbone: Backbone = None,
     revision: Revision = None,
     data_root: DataRoot = None,
@@ -70,7 +73,7 @@ def command(
 
     Example: adapterstilts compose mnli+squad --target tydiqa --seeds 0,1,2
     """
-    with session() as reporter:
+    with session() as reporter, own_tasks(task_file, suite):
         check_csv(csv)
         from adapterstilts.studies.transfer import compose
 

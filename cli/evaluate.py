@@ -6,14 +6,28 @@ from typing import Annotated
 
 import typer
 
+from adapterstilts.studies.own_tasks import own_tasks
+
 from .console import session
-from .options import Csv, DataRoot, Json, Languages, MaxEvalExamples, Reference, SplitName, StoreFolder, SuiteOfArtifact
+from .options import (
+    Csv,
+    DataRoot,
+    Json,
+    Languages,
+    MaxEvalExamples,
+    Reference,
+    SplitName,
+    StoreFolder,
+    SuiteOfArtifact,
+    TaskFiles,
+)
 from .transfer_table import check_csv, show_transfer
 
 
 def command(
     artifact: Annotated[str, typer.Argument(help="Id of an artifact, or its beginning; see `adapterstilts runs`.")],
     suite: SuiteOfArtifact = None,
+    task_file: TaskFiles = None,
     languages: Languages = "all",
     split: SplitName = None,
     baseline: Annotated[
@@ -32,7 +46,7 @@ def command(
     csv: Csv = None,
 ) -> None:
     """Evaluate an artifact in all languages of its task, in one pass; predictions are kept as files."""
-    with session() as reporter:
+    with session() as reporter, own_tasks(task_file, suite):
         check_csv(csv)
         from adapterstilts.studies.transfer import evaluate
 

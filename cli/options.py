@@ -56,6 +56,10 @@ StoreFolder = Annotated[
         "--store", help="Folder of finished artifacts (default: ~/.cache/adapterstilts).", envvar="ADAPTERSTILTS_HOME"
     ),
 ]
+TaskFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--task-file", help="YAML file with a task of your own; may be given several times."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout, all else to stderr.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write the table to this file as CSV, too.")]
 Languages = Annotated[str, typer.Option("--languages", help="'all', or codes such as de,sw.")]

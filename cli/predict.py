@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from adapterstilts.errors import DataFormatError, SettingsError
+from adapterstilts.studies.own_tasks import own_tasks
 
 from .console import notes, session, write_text
-from .options import StoreFolder, SuiteOfArtifact
+from .options import StoreFolder, SuiteOfArtifact, TaskFiles
 
 
 def command(
@@ -20,6 +21,7 @@ def command(
     source: Annotated[str, typer.Argument(metavar="[FILE]", help="JSON lines to answer; '-' is stdin.")] = "-",
     output: Annotated[Path | None, typer.Option("--output", help="Write here, not to stdout.")] = None,
     suite: SuiteOfArtifact = None,
+    task_file: TaskFiles = None,
     backbone: Annotated[
         str | None, typer.Option("--backbone", help="Where the backbone is, if no longer where it was.")
     ] = None,
@@ -31,7 +33,7 @@ def command(
     Fields by format: text, text_pair (classification); text, choices (multiple choice); question, context (span);
     tokens (tagging). The names of the task's data set, such as premise and hypothesis, work as well.
     """
-    with session() as reporter:
+    with session() as reporter, own_tasks(task_file, suite):
         from adapterstilts.studies.prediction import predict
 
         if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):

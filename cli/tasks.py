@@ -9,11 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from adapterstilts.errors import SettingsError, unknown
+from adapterstilts.studies.own_tasks import own_tasks
 from adapterstilts.tasks.spec import DEFAULT_SUITE, Source, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 
 from .console import MISTAKE, print_json, print_table, session
-from .options import DataRoot, Json, Suite
+from .options import DataRoot, Json, Suite, TaskFiles
 
 if TYPE_CHECKING:
     from adapterstilts.studies.checking import Checked
@@ -26,6 +27,7 @@ def command(
     context: typer.Context,
     kind: Annotated[str | None, typer.Option("--kind", help="intermediate or target.")] = None,
     suite: Suite = DEFAULT_SUITE,
+    task_file: TaskFiles = None,
     json: Json = False,
 ) -> None:
     """List the intermediate and target tasks of a suite."""
@@ -34,6 +36,7 @@ def command(
     with session():
         if context.invoked_subcommand is not None:
             raise SettingsError(f"--kind is for the list; leave it out of `tasks {context.invoked_subcommand}`.")
+    with session(), own_tasks(task_file, suite):
         tasks = get_suite(suite).tasks.values()
         kinds = sorted({task.kind for task in tasks})
         if kind is not None and kind not in kinds:
@@ -71,11 +74,13 @@ def show(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="TASK", help="A task, such as tydiqa.")],
     suite: Suite = DEFAULT_SUITE,
+    task_file: TaskFiles = None,
     json: Json = False,
 ) -> None:
     """Show a task in full: where its rows are, its languages, labels, metric, recipe, licence and citation."""
-    with session():
-        world = get_suite(_given(context, "suite", suite))
+    suite = _given(context, "suite", suite)
+    with session(), own_tasks(_given(context, "task_file", task_file), suite):
+        world = get_suite(suite)
         task = world.task(name)
         from adapterstilts.training.recipes import recipe_settings
 
@@ -128,15 +133,16 @@ def check(
         list[str] | None, typer.Argument(metavar="[TASK]...", help="Tasks; all of the suite if left out.")
     ] = None,
     suite: Suite = DEFAULT_SUITE,
+    task_file: TaskFiles = None,
     data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
     """Load a row of each split and language of tasks, and say what cannot be had; exits with 2 if anything cannot."""
-    with session() as reporter:
+    suite = _given(context, "suite", suite)
+    with session() as reporter, own_tasks(_given(context, "task_file", task_file), suite):
         from adapterstilts.studies.checking import check_tasks
 
-        chosen = _given(context, "suite", suite)
-        found = check_tasks(names or None, suite=chosen, data_root=data_root, reporter=reporter)
+        found = check_tasks(names or None, suite=suite, data_root=data_root, reporter=reporter)
         if _given(context, "json", json):
             print_json([one.to_json() for one in found])
         else:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapterstilts.studies.own_tasks import own_tasks
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
 from .console import print_json, result_console, session
@@ -17,6 +18,7 @@ from .options import (
     Revision,
     StoreFolder,
     Suite,
+    TaskFiles,
     split_list,
     with_training_settings,
 )
@@ -26,6 +28,7 @@ from .options import (
 def command(
     task: Annotated[str, typer.Argument(help="An intermediate task, such as squad; see `adapterstilts tasks`.")],
     suite: Suite = DEFAULT_SUITE,
+    task_file: TaskFiles = None,
     backbone: Backbone = None,
     revision: Revision = None,
     data_root: DataRoot = None,
@@ -38,7 +41,7 @@ def command(
 
     Example: adapterstilts train-intermediate squad --max-train-examples 10000
     """
-    with session() as reporter:
+    with session() as reporter, own_tasks(task_file, suite):
         from adapterstilts.studies.transfer import train_intermediate
 
         result = train_intermediate(

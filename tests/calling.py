@@ -17,7 +17,18 @@ from typer.testing import CliRunner
 from adapterstilts.cli.app import app
 
 SCHEMAS = Path(__file__).parents[1] / "docs" / "schemas"
-COMMANDS = ("train-intermediate", "compose", "evaluate", "predict", "score", "tasks", "languages", "fetch", "runs")
+COMMANDS = (
+    "train-intermediate",
+    "compose",
+    "evaluate",
+    "predict",
+    "export",
+    "score",
+    "tasks",
+    "languages",
+    "fetch",
+    "runs",
+)
 #: Options with which training takes a moment.
 TINY = ("--steps", "3", "--batch-size", "4", "--max-length", "64", "--evaluations", "1")
 

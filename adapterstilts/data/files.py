@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapterstilts.data.network import hub_reachable
+from adapterstilts.data.tables import read_table
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.fingerprints import fingerprint
 
@@ -25,9 +27,11 @@ def check_file(source: Source, root: Path | None) -> None:
     Raises:
         DataUnavailableError: says how to come by the file and where to put it.
     """
-    if _path(source, root) is not None:
+    if _is_there(source, root):
         return
     place = (root or Path("DIR")) / source.dataset / source.file
+    if Path(source.dataset).is_absolute():
+        raise DataUnavailableError(f"There is no file '{place}'. {source.obtain}".strip())
     if not source.address:
         how = f"Put it there, as '{place}'" if root else f"Put it in a folder of yours, as '{place}', and give"
         way = "." if root else f" --data-root DIR (or set {DATA_ROOT_VARIABLE}=DIR)."
@@ -44,31 +48,31 @@ def check_file(source: Source, root: Path | None) -> None:
         )
 
 
-def load_file(source: Source, root: Path | None) -> Dataset:
+def load_file(source: Source, root: Path | None, language: str) -> Dataset:
     """Load the rows of a source that is a file.
+
+    Args:
+        source: whose file it is.
+        root: the data root.
+        language: its code; it chooses the file where there is one a language.
 
     Raises:
         DataUnavailableError: as for ``check_file``.
         DataFormatError: the file cannot be read; names the line where it is known.
     """
     check_file(source, root)
-    path = _path(source, root)
-    if path is not None and path.suffix != ".csv":
-        return _tagged_lines(path)
+    path = file_path(source, root, language)
+    if path is not None:
+        return read_table(path, source)
     import datasets
 
     try:
         # By default, pandas reads answers such as "None" and "NA" as missing.
-        return datasets.load_dataset(
-            "csv",
-            data_files={"train": str(path or source.address)},
-            split="train",
-            keep_default_na=False,
-            cache_dir=cache_for(path.parent) if path else None,
-        )
+        return datasets.load_dataset("csv", data_files={"train": source.address}, split="train", keep_default_na=False)
     except Exception as error:  # the library raises whatever its parsers and its network client raise
-        kind = DataFormatError if path else DataUnavailableError
-        raise kind(f"'{path or source.address}' cannot be read: {first_line(error.__cause__ or error)}.") from error
+        raise DataUnavailableError(
+            f"'{source.address}' cannot be read: {first_line(error.__cause__ or error)}."
+        ) from error
 
 
 def with_labels(task: TaskSpec, root: Path | None) -> TaskSpec:
@@ -82,7 +86,7 @@ def with_labels(task: TaskSpec, root: Path | None) -> TaskSpec:
         return task
     source = replace(task.source("train"), file=task.labels_file)
     check_file(source, root)
-    path = _path(source, root)
+    path = file_path(source, root)
     assert path is not None, "a labels file lies beside the user's own rows"
     try:
         numbers = {str(name): int(number) for name, number in json.loads(path.read_text(encoding="utf-8")).items()}
@@ -112,28 +116,25 @@ def first_line(error: BaseException) -> str:
     return (text[0] if text else type(error).__name__).rstrip(".")
 
 
-def _path(source: Source, root: Path | None) -> Path | None:
-    path = root / source.dataset / source.file if root is not None else None
-    return path if path is not None and path.is_file() else None
+def file_path(source: Source, root: Path | None, language: str = "") -> Path | None:
+    """Return where a source's file lies, None where it does not.
+
+    Args:
+        source: whose file it is.
+        root: the data root; a folder of the source that is absolute needs none.
+        language: its code; it chooses the file where there is one a language.
+    """
+    folder = Path(source.dataset)
+    if root is None and not folder.is_absolute():
+        return None
+    path = (root or folder) / folder / source.file_for(language)
+    return path if path.is_file() else None
 
 
-def _tagged_lines(path: Path) -> Dataset:
-    """Read sentences as jiant keeps them: words and tags, each joined by spaces, with a tab between the two."""
-    from datasets import Dataset, Features, List, Value
-
-    rows = []
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"'{path}' cannot be read as UTF-8: {error}.") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        parts = line.strip().split("\t")
-        if len(parts) != 2:
-            raise DataFormatError(
-                f"Line {number} of '{path}' has {len(parts) - 1} tabs; one between words and tags is needed."
-            )
-        rows.append({"tokens": parts[0].split(" "), "tags": parts[1].split()})
-    texts = List(Value("string"))
-    return Dataset.from_list(rows, features=Features({"tokens": texts, "tags": texts}))
+def _is_there(source: Source, root: Path | None) -> bool:
+    if "{language}" not in source.file:
+        return file_path(source, root) is not None
+    folder = (root or Path()) / source.dataset
+    parts = (glob.escape(part) for part in source.file.split("{language}"))
+    anywhere = root is not None or folder.is_absolute()
+    return anywhere and any(path.is_file() for path in folder.glob("*".join(parts)))

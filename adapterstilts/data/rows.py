@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.sampling import sample_indices
 from adapterstilts.data.sources import MissingConfigError, MissingDataSetError, load_split
+from adapterstilts.data.tables import check_values
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.fingerprints import fingerprint_lines
 from adapterstilts.tasks.columns import field_value, is_plain, needed_columns
@@ -162,6 +163,14 @@ def _rows_of(task: TaskSpec, source: Source, language: str, root: Path | None, s
             f"{', '.join(map(repr, absent))}; it has {', '.join(raw.column_names)}."
         )
     columns = {ours: _field(raw, source, ours) for ours in source.columns}
+    if task.definition:
+        check_values(task, source, columns)
+        if "id" in columns:
+            columns["id"] = [str(value) for value in columns["id"]]
+        if "answers" in columns:
+            columns["answers"] = [
+                {part: gold[part] for part in ("text", "answer_start")} for gold in columns["answers"]
+            ]
     columns["language"] = _languages(source, language, raw, columns.get("id", []))
     if "id" not in columns:
         columns["id"] = []  # numbered within a language, so that parallel rows have the same number
@@ -185,7 +194,12 @@ def _field(raw: Dataset, source: Source, name: str) -> list[Any]:
     column = source.columns[name]
     if is_plain(column):
         return list(raw[column])
-    return [field_value(column, row, source.wording) for row in raw.select_columns(list(needed_columns(column)))]
+    try:
+        return [field_value(column, row, source.wording) for row in raw.select_columns(list(needed_columns(column)))]
+    except (TypeError, KeyError) as error:
+        raise DataFormatError(
+            f"'{source.dataset}' ({source.file or source.config}, {source.split}) has a row without {column!r}."
+        ) from error
 
 
 def _languages(source: Source, language: str, raw: Dataset, ids: list[str]) -> list[str]:
@@ -195,7 +209,7 @@ def _languages(source: Source, language: str, raw: Dataset, ids: list[str]) -> l
     if source.language_from == "column":
         if source.language_column not in raw.column_names:
             raise DataFormatError(f"'{source.dataset}' has no column '{source.language_column}' for the language.")
-        names = raw[source.language_column][:]
+        names = [str(name) for name in raw[source.language_column][:]]
     else:
         names = [row_id.split("-", 1)[0] for row_id in ids]
     return [codes.get(name, name) for name in names]
@@ -216,10 +230,13 @@ def _label_reader(task: TaskSpec, source: Source, feature: Any, *, outside: int 
     numbers |= {alias: numbers[name] for alias, name in source.label_aliases.items()}
     numbers |= {"": -1, "-": -1}
     names = getattr(feature, "names", None) or task.labels
+    as_text = bool(task.definition) and not getattr(feature, "names", None)  # a task file lists labels as they stand
 
     def number(label: Any) -> int:
         if label is None or label == -1:
             return -1
+        if as_text:
+            label = str(label).lower() if isinstance(label, bool) else str(label)
         inside = isinstance(label, str) or 0 <= label < len(names)
         if not inside and outside is not None:
             return outside

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapterstilts.data.files import DATA_ROOT_VARIABLE, cache_for, check_file, first_line, load_file
+from adapterstilts.data.files import DATA_ROOT_VARIABLE, cache_for, check_file, file_path, first_line, load_file
 from adapterstilts.data.network import dataset_cached, hub_reachable
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.tasks.spec import LAB
@@ -73,7 +73,9 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
         DataFormatError: a file is empty, cut or unreadable.
     """
     if source.file:
-        return load_file(source, root)
+        if "{language}" in source.file and file_path(source, root, language) is None:
+            raise MissingConfigError(f"'{source.dataset}' has no file '{source.file_for(language)}'.")
+        return load_file(source, root, language)
     config = source.config_for(language)
     if source.dataset == LAB:
         from adapterstilts.lab.rows import load

@@ -351,6 +351,16 @@ def _score_choices(said: Path, right: Path, task: str, code: str, findings: Find
     return {"accuracy": 100.0 * correct / len(gold)}
 
 
+def file_name(folder: str, code: str) -> str:
+    """Return the path of a language's file below a folder of predictions, such as ``xnli/test-de.tsv``.
+
+    Args:
+        folder: name of a task's folder.
+        code: of the language.
+    """
+    return f"{folder}/test-{code}.{_KINDS[folder].suffix}"
+
+
 Scorer = Callable[[Path, Path, str, str, Findings], "dict[str, float] | None"]
 
 

@@ -15,7 +15,7 @@ from adapterstilts.errors import ArtifactError
 from adapterstilts.evaluation.scoring import answer_rows, scores_of, statistics_by_language
 from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
-from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed
+from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
 from adapterstilts.tasks.formats import Answer, EncodingSettings
@@ -97,7 +97,7 @@ def task_of(artifact: Artifact, suite: str | None = None) -> TaskSpec:
         raise ArtifactError(
             f"Artifact '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'. Leave --suite out."
         )
-    task = world.task(artifact.manifest["task"])
+    task = trained_task(artifact, world.name)
     return dataclasses.replace(task, labels=tuple(artifact.manifest["labels"])) if task.labels_file else task
 
 

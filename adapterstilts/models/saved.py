@@ -14,6 +14,7 @@ from adapterstilts.store.artifacts import Artifact, write_json
 from adapterstilts.store.weights import load_weights, save_weights
 from adapterstilts.tasks.formats.base import HeadSpec
 from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.tasks.suites import get_suite
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,6 +146,33 @@ def load_start(composed: ComposedModel, artifact: Artifact) -> None:
     """
     top = composed.composition.top
     composed.load_state(f"adapters/{top}", read_weights(artifact, top), where=f"The adapter of '{artifact.id}'")
+
+
+def trained_task(artifact: Artifact, suite: str | None = None) -> TaskSpec:
+    """Return the task that an artifact was trained for, as its suite or the user's task file has it.
+
+    Args:
+        artifact: of kind ``intermediate`` or ``target``.
+        suite: whose languages the task has, where it is not the artifact's; one that shares adapters with it.
+
+    Raises:
+        ArtifactError: it was made with a task file that is not given, or that says something else now.
+        UnknownNameError: the suite has no such task.
+    """
+    name, world = str(artifact.manifest["task"]), get_suite(suite or artifact.suite)
+    made_with = artifact.manifest.get("identity", {}).get("task", {}).get("definition", "")
+    known = world.tasks[name].definition if name in world.tasks else ""
+    if made_with and not known:
+        raise ArtifactError(
+            f"Artifact '{artifact.id}' was made with a task file, which says what '{name}' is: give it with "
+            "--task-file FILE."
+        )
+    if made_with != known:
+        raise ArtifactError(
+            f"Artifact '{artifact.id}' was made with another task '{name}' than that of the task file: "
+            f"{made_with[:12] or 'one of the catalogue'}, not {known[:12]}. Give the file as it was, or train again."
+        )
+    return world.task(name)
 
 
 def check_labels(artifact: Artifact, task: TaskSpec) -> None:

@@ -6,12 +6,13 @@ import errno
 import logging
 import os
 import shutil
+import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from adapterstilts.errors import ArtifactError
+from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.home import HOME_VARIABLE
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,55 @@ def check_writable(home: Path) -> None:
     with new_folder(probe, home) as folder:
         (folder / "probe").write_bytes(b"")
     shutil.rmtree(probe, ignore_errors=True)
+
+
+def check_new_folders(folders: Iterable[Path]) -> None:
+    """Fail before any work where a folder for the user cannot be made.
+
+    Raises:
+        SettingsError: it exists and is not empty, is a file, is named twice, or would lie nowhere.
+    """
+    seen: set[Path] = set()
+    for folder in folders:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise SettingsError(f"The folder '{folder}' is not empty. Name a new one.")
+        if folder.exists() and not folder.is_dir():
+            raise SettingsError(f"'{folder}' is a file. Name a new folder.")
+        if not folder.absolute().parent.is_dir():
+            raise SettingsError(f"The folder '{folder}' cannot be made: '{folder.absolute().parent}' is no folder.")
+        if folder.resolve() in seen:
+            raise SettingsError(f"The folder '{folder}' is named twice.")
+        seen.add(folder.resolve())
+
+
+def write_folders(contents: Mapping[Path, Mapping[str, str]]) -> None:
+    """Write text files into new folders of the user's: all of them, or none where something goes wrong.
+
+    Args:
+        contents: for each folder, text by path below it.
+
+    Raises:
+        SettingsError: as for ``check_new_folders``, or a folder cannot be written; names the path.
+    """
+    check_new_folders(contents)
+    try:
+        with ExitStack() as stack:
+            made = []
+            for folder, files in contents.items():
+                scratch = tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.absolute().parent)
+                whole = Path(stack.enter_context(scratch)) / "whole"
+                for name, text in files.items():
+                    file = whole / name
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(text, encoding="utf-8", newline="\n")
+                _sync(whole)
+                made.append((whole, folder))
+            for whole, folder in made:
+                if folder.is_dir():
+                    folder.rmdir()  # it is empty
+                os.rename(whole, folder)
+    except OSError as error:
+        raise SettingsError(f"The files cannot be written: {error.strerror} ({error.filename}).") from error
 
 
 def _sync(folder: Path) -> None:

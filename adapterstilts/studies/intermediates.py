@@ -9,7 +9,7 @@ from adapterstilts.errors import ArtifactError
 from adapterstilts.models.configs import check_fusible, merged_config
 from adapterstilts.models.expression import Adapter, Chain, Expression, Fusion, Single
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.saved import read_adapter
+from adapterstilts.models.saved import read_adapter, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.spec import base_suite
@@ -53,6 +53,7 @@ def intermediate_adapters(
             )
         if base_suite(artifact.suite) != base_suite(suite):
             raise ArtifactError(f"--use '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'.")
+        trained_task(artifact)
     # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
     shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
     found = {
@@ -123,7 +124,9 @@ def _newest(
         told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
         same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
         same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
+        identity = artifact.manifest.get("identity", {}).get("task", {})
         same_task = (base_suite(artifact.suite), artifact.manifest.get("task")) == (base_suite(suite), name)
+        same_task = same_task and identity.get("definition", "") == get_suite(suite).task(name).definition
         return same_task and same_backbone and same_shape
 
     candidates = store.all("intermediate", fits)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from adapterstilts.errors import SettingsError
 from adapterstilts.tasks.columns import Column
@@ -67,8 +67,9 @@ class Source:
     wording: Mapping[str, str] = field(default_factory=dict)
     """What texts that are made of several columns say for a value."""
     file: str = ""
-    """Name of a file below ``dataset`` in the data root, for rows that no data set on the Hub holds: comma separated
-    (``.csv``), else lines of words and tags with a tab between them."""
+    """Name of a file below ``dataset`` (a folder in the data root, or an absolute one), for rows that no data set on
+    the Hub holds: comma separated (``.csv``), JSON lines (``.jsonl``), ``.parquet``, else lines of words and tags with
+    a tab between them. ``{language}`` in it stands for a language's name as in ``config``."""
     address: str = ""
     """Where ``file`` can be fetched; empty where the user has to bring it."""
     obtain: str = ""
@@ -86,6 +87,10 @@ class Source:
     def config_for(self, language: str) -> str:
         """Return the configuration that holds the rows of ``language`` (a code)."""
         return self.config.format(language=self.language_names.get(language, language))
+
+    def file_for(self, language: str) -> str:
+        """Return the file that holds the rows of ``language`` (a code)."""
+        return self.file.replace("{language}", self.language_names.get(language, language))
 
 
 @dataclass(frozen=True)
@@ -129,11 +134,17 @@ class TaskSpec:
     """Code of the language of its training rows."""
     note: str = ""
     """What else a user has to know: how a benchmark goes about it, what could not be verified."""
+    definition: str = ""
+    """Fingerprint of the task file that a task of the user's own comes from; empty for tasks of the catalogue."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Training settings of such a task, for which the zoo has no recipe."""
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Names of the columns of a loaded row besides ``id`` and ``language``."""
-        return FORMAT_FIELDS[self.format]
+        """Names of the columns of a loaded row besides ``id`` and ``language``; single texts have no ``text_pair``."""
+        names = FORMAT_FIELDS[self.format]
+        paired = self.format != "classification" or any("text_pair" in one.columns for one in self.sources.values())
+        return names if paired else tuple(name for name in names if name != "text_pair")
 
     @property
     def training_data(self) -> frozenset[str]:
@@ -143,6 +154,8 @@ class TaskSpec:
     @property
     def suite_option(self) -> str:
         """What a suggested command needs to find the task: `` --suite lab``, nothing in the default suite."""
+        if self.definition:
+            return " --task-file FILE"
         return "" if self.suite == DEFAULT_SUITE else f" --suite {self.suite}"
 
     @property

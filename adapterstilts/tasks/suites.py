@@ -5,13 +5,17 @@ The same commands and the same code run in each, since the rows of the lab have 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
 from adapterstilts.errors import unknown
 from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
 from adapterstilts.tasks.languages import LANGUAGES, Language, get_language
 from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, XTREME_R, Kind, Source, Split, TaskSpec
+
+_own_tasks: ContextVar[tuple[TaskSpec, ...]] = ContextVar("own_tasks", default=())
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,22 @@ def get_suite(name: str = DEFAULT_SUITE) -> Suite:
     """
     if name not in SUITES:
         raise unknown("suite", name, SUITES)
-    return SUITES[name]()
+    suite = SUITES[name]()
+    own = {task.name: task for task in _own_tasks.get() if task.suite == name}
+    if not own:
+        return suite
+    languages = {code: LANGUAGES[code] for task in own.values() for code in task.languages}
+    return replace(suite, tasks={**suite.tasks, **own}, languages={**suite.languages, **languages})
+
+
+@contextmanager
+def with_tasks(tasks: Iterable[TaskSpec]) -> Iterator[None]:
+    """Let suites have more tasks, the user's own, inside the block."""
+    token = _own_tasks.set((*_own_tasks.get(), *tasks))
+    try:
+        yield
+    finally:
+        _own_tasks.reset(token)
 
 
 def _xtreme() -> Suite:

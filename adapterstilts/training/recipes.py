@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from adapterstilts.bundled import read_zoo
-from adapterstilts.errors import SettingsError
+from adapterstilts.errors import SettingsError, nearest
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.training.settings import TrainingSettings
 
@@ -25,7 +25,45 @@ def recipe_settings(task: TaskSpec, changes: Mapping[str, Any] | None = None) ->
     Raises:
         SettingsError: the recipe or a given value is wrong.
     """
+    if task.definition:
+        return own_settings(task).replaced(changes or {})
     return TrainingSettings().replaced(_read(task)).replaced(changes or {})
+
+
+def own_settings(task: TaskSpec) -> TrainingSettings:
+    """Return the settings that a task file gives, the usual ones for all else.
+
+    Raises:
+        SettingsError: a setting that there is not, or a value of the wrong kind or out of range; names the key.
+    """
+    kinds = get_type_hints(TrainingSettings)
+    given = _numbers(task.recipe)
+    faults = []
+    for name, value in given.items():
+        if name not in kinds:
+            best = nearest(name, kinds)
+            hint = f"did you mean '{best}'?" if best else f"there are {', '.join(kinds)}"
+            faults.append(f"settings.{name}: there is no such training setting; {hint}")
+        elif not _is_of(kinds[name], value):
+            faults.append(f"settings.{name}: must be {_KINDS[_without_none(kinds[name])]}, not {value!r}")
+    if not faults:
+        try:
+            return TrainingSettings().replaced(given)
+        except SettingsError as error:
+            faults.append(f"settings: {error}")
+    raise SettingsError(f"The task file of '{task.name}' cannot be used:" + "".join(f"\n- {fault}" for fault in faults))
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "a text"}
+
+
+def _without_none(kind: Any) -> Any:
+    return next((part for part in get_args(kind) if part is not type(None)), kind)
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    wanted = _without_none(kind)
+    return type(value) is wanted or (wanted is float and type(value) is int) or (value is None and wanted is not kind)
 
 
 def _read(task: TaskSpec) -> Mapping[str, Any]:

@@ -22,12 +22,11 @@ from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
 from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing, reduced
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.saved import check_labels, load_part, load_start, read_adapter, save_composed
+from adapterstilts.models.saved import check_labels, load_part, load_start, read_adapter, save_composed, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
 from adapterstilts.tasks.formats import FORMATS
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
-from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.resources import make_deterministic, resources, versions
 from adapterstilts.training.settings import TrainingSettings
 
@@ -110,10 +109,11 @@ class TrainingStage:
         if not isinstance(chosen, Fusion):
             settings["fusion_dropout"] = None  # has no effect without a fusion
         suite = base_suite(self.task.suite)  # what trains on the same rows is the same artifact in both
+        own = {"definition": self.task.definition} if self.task.definition else {}
         return ({} if suite == DEFAULT_SUITE else {"suite": suite}) | {
             "version": FORMAT_VERSION,
             "kind": self.kind,
-            "task": {"name": self.task.name, "format": self.task.format, "labels": list(self.task.labels)},
+            "task": {"name": self.task.name, "format": self.task.format, "labels": list(self.task.labels), **own},
             "metric": self.task.metric,
             "settings": settings,
             "backbone": self.backbone.key,
@@ -268,7 +268,7 @@ def _check_inputs(stage: TrainingStage) -> None:
     for artifact in stage.inputs:
         stage.backbone.require_same(artifact.manifest["backbone"], what=f"The intermediate adapter '{artifact.id}'")
         if artifact.kind == "intermediate":  # a merged adapter has no head
-            check_labels(artifact, get_suite(artifact.suite).task(artifact.manifest["task"]))
+            check_labels(artifact, trained_task(artifact))
 
 
 def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from adapterstilts.errors import ArtifactError
+from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint, fingerprint_file
 from adapterstilts.home import store_home
 from adapterstilts.store.artifacts import MANIFEST, Artifact, Store, read_artifact, write_json, write_lines
-from adapterstilts.store.home import check_writable, new_folder
+from adapterstilts.store.home import check_writable, new_folder, write_folders
 from adapterstilts.store.weights import check_weights, load_weights, save_weights
 
 PRINTS = {name: fingerprint(name) for name in ("one", "two", "three")}
@@ -62,6 +62,20 @@ def test_a_failure_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
     assert everything(tmp_path) == []
     assert not (tmp_path / "target").exists()
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_folders_of_the_user_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    write_folders({one: {"deep/a.tsv": "ä\n", "b.tsv": ""}, other: {"c.tsv": "c"}})
+    assert everything(tmp_path) == ["one/b.tsv", "one/deep/a.tsv", "other/c.tsv"]
+    assert (one / "deep" / "a.tsv").read_bytes() == "ä\n".encode()
+    with pytest.raises(SettingsError, match="is not empty"):
+        write_folders({tmp_path / "new": {"a.tsv": "a"}, other: {"c.tsv": "d"}})
+    with pytest.raises(SettingsError, match="cannot be written: File name too long"):
+        write_folders({tmp_path / "new": {"a.tsv": "a"}, tmp_path / "more": {"x" * 300: "d"}})
+    assert everything(tmp_path) == ["one/b.tsv", "one/deep/a.tsv", "other/c.tsv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "other"]
 
 
 def test_a_folder_that_another_process_made_meanwhile_is_kept(tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ from __future__ import annotations
 from adapterstilts.tasks.catalogue.xtreme import XTREME_REVISION
 from adapterstilts.tasks.spec import Source, TaskSpec
 
+#: Column of the ids of BUCC's English sentences; the ids of the others are those of the rows.
+BUCC_TRANSLATION_ID = "target_lang"
+
 _COLUMNS = {"text": "source_sentence", "text_pair": "target_sentence"}
 #: ISO 639-1 to 639-3, in which Tatoeba's configurations are named.
 _TATOEBA_NAMES = dict(

@@ -29,8 +29,8 @@ class _OneOfSeveral(Format):
     """A number of text pairs a row, and a ``label`` that is a position among several."""
 
     @abstractmethod
-    def _pairs(self, batch: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
-        """Return first and second texts, those of a row after each other."""
+    def _pairs(self, batch: Mapping[str, list[Any]]) -> tuple[list[str], ...]:
+        """Return first and second texts, those of a row after each other; first ones alone without pairs."""
 
     @abstractmethod
     def _value(self, task: TaskSpec, position: int) -> Any:
@@ -86,8 +86,8 @@ class Classification(_OneOfSeveral):
     def head(self, task: TaskSpec) -> HeadSpec:
         return HeadSpec("classification", len(task.labels), task.labels)
 
-    def _pairs(self, batch: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
-        return batch["text"], batch["text_pair"]
+    def _pairs(self, batch: Mapping[str, list[Any]]) -> tuple[list[str], ...]:
+        return (batch["text"], batch["text_pair"]) if "text_pair" in batch else (batch["text"],)
 
     def _value(self, task: TaskSpec, position: int) -> str:
         return task.labels[position]
@@ -108,7 +108,7 @@ class MultipleChoice(_OneOfSeveral):
     def head(self, task: TaskSpec) -> HeadSpec:
         return HeadSpec("multiple_choice", task.choices)
 
-    def _pairs(self, batch: Mapping[str, list[Any]]) -> tuple[list[str], list[str]]:
+    def _pairs(self, batch: Mapping[str, list[Any]]) -> tuple[list[str], ...]:
         texts = [text for text, choices in zip(batch["text"], batch["choices"], strict=True) for _ in choices]
         return texts, [choice for choices in batch["choices"] for choice in choices]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 from adapterstilts.data.rows import to_table
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import FORMATS, EncodingSettings
+from adapterstilts.tasks.spec import TaskSpec
 
 MNLI, HELLASWAG = get_task("mnli"), get_task("hellaswag")
 
@@ -27,6 +29,15 @@ def pair(text: str, other: str, label: int) -> dict[str, Any]:
 
 def choice(text: str, choices: Sequence[str], label: int) -> dict[str, Any]:
     return {"id": text, "language": "en", "text": text, "choices": list(choices), "label": label}
+
+
+def single_texts() -> TaskSpec:
+    """Return MNLI as a task of single texts."""
+    sources = {
+        split: dataclasses.replace(source, columns={"text": "premise", "label": "label"})
+        for split, source in MNLI.sources.items()
+    }
+    return dataclasses.replace(MNLI, sources=sources)
 
 
 # Logits that say what the labels say
@@ -89,3 +100,14 @@ def test_token_types_are_kept_where_the_model_reads_them(wordpiece: BertTokenize
     choices = to_table(HELLASWAG, [choice("the", ("a", "b", "c", "cat"), 0)])
     encoded = FORMATS["multiple_choice"].encode(HELLASWAG, choices, wordpiece, EncodingSettings(), training=True)
     assert encoded.features[0]["token_type_ids"] == [[0, 0, 0, 1, 1]] * 4
+
+
+def test_a_single_text_is_no_pair(toy_tokenizer: Tokenizer) -> None:
+    task = single_texts()
+    assert task.fields == ("text", "label")
+    table = to_table(task, [{"id": "a", "language": "en", "text": "the cat sees", "label": 1}])
+    assert table.column_names == ["id", "language", "text", "label"]
+    encoded = FORMATS["classification"].encode(task, table, toy_tokenizer, EncodingSettings(), training=True)
+    assert encoded.features["input_ids"][0] == toy_tokenizer("the cat sees")["input_ids"]
+    assert encoded.features["input_ids"][0] != toy_tokenizer("the cat sees", "")["input_ids"]
+    assert FORMATS["classification"].metric_inputs(task, table, ["neutral"]) == ([1], [1])
