@@ -44,7 +44,7 @@ RESERVED = frozenset(
 
 _TASK_KEYS = (
     "name", "kind", "format", "title", "sources", "languages", "metric", "license", "citation", "labels", "choices",
-    "unanswerable", "parallel", "trains_on", "includes", "settings",
+    "unanswerable", "parallel", "trains_on", "includes", "settings", "note",
 )  # fmt: skip
 _SOURCE_KEYS = (
     "dataset", "config", "split", "columns", "revision", "language_from", "language_column", "language_names",
@@ -52,7 +52,7 @@ _SOURCE_KEYS = (
 )  # fmt: skip
 _LANGUAGE_FROM = ("fixed", "config", "column", "id")
 #: Keys that do not decide what is learnt or scored; settings stand among the stage's own.
-_FOR_PEOPLE = ("title", "license", "citation", "settings")
+_FOR_PEOPLE = ("title", "license", "citation", "note", "settings")
 
 
 def read_task_file(path: Path, known: Mapping[str, TaskSpec]) -> TaskSpec:
@@ -97,7 +97,7 @@ def read_task_file(path: Path, known: Mapping[str, TaskSpec]) -> TaskSpec:
         faults.add("format", "retrieval trains nothing, so it is for target tasks")
     if not isinstance(given.get("settings", {}), dict):
         faults.add("settings", "must be a mapping of training settings and their values")
-    texts = {key: faults.text(given, key) for key in ("title", "license", "citation")}
+    texts = {key: faults.text(given, key) for key in ("title", "license", "citation", "note")}
     faults.raise_if_any(f"The task file '{path}'")
     return TaskSpec(
         name=name,
