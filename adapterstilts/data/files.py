@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapterstilts.data.ccgbank import auto_files, read_auto
 from adapterstilts.data.network import hub_reachable
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.fingerprints import fingerprint
@@ -25,7 +27,7 @@ def check_file(source: Source, root: Path | None) -> None:
     Raises:
         DataUnavailableError: says how to come by the file and where to put it.
     """
-    if _path(source, root) is not None:
+    if _path(source, root) is not None or _derivations(source, root):
         return
     place = (root or Path("DIR")) / source.dataset / source.file
     if not source.address:
@@ -55,6 +57,8 @@ def load_file(source: Source, root: Path | None) -> Dataset:
     path = _path(source, root)
     if path is not None and path.suffix != ".csv":
         return _tagged_lines(path)
+    if path is None and (found := _derivations(source, root)):
+        return _tagged({"tokens": words, "tags": tags} for words, tags in read_auto(found))
     import datasets
 
     try:
@@ -74,13 +78,19 @@ def load_file(source: Source, root: Path | None) -> Dataset:
 def with_labels(task: TaskSpec, root: Path | None) -> TaskSpec:
     """Return the task with the labels of its labels file; a task that lists its labels comes back as it is.
 
+    Where there is no such file, but CCGbank's own, the labels are the categories in these, in alphabetical order.
+
     Raises:
         DataUnavailableError: the file is not there.
         DataFormatError: it does not number the labels from 0 on.
     """
     if not task.labels_file or task.labels:
         return task
-    source = replace(task.source("train"), file=task.labels_file)
+    source = replace(task.source("train"), file=task.labels_file, sections=None)
+    if _path(source, root) is None:
+        found = [path for split in task.sources.values() for path in _derivations(split, root)]
+        if found:
+            return replace(task, labels=tuple(sorted({tag for _, tags in read_auto(found) for tag in tags})))
     check_file(source, root)
     path = _path(source, root)
     assert path is not None, "a labels file lies beside the user's own rows"
@@ -117,10 +127,13 @@ def _path(source: Source, root: Path | None) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
+def _derivations(source: Source, root: Path | None) -> list[Path]:
+    """Return CCGbank's own files with the rows of a source."""
+    return [] if root is None or source.sections is None else auto_files(root / source.dataset, source.sections)
+
+
 def _tagged_lines(path: Path) -> Dataset:
     """Read sentences as jiant keeps them: words and tags, each joined by spaces, with a tab between the two."""
-    from datasets import Dataset, Features, List, Value
-
     rows = []
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -135,5 +148,11 @@ def _tagged_lines(path: Path) -> Dataset:
                 f"Line {number} of '{path}' has {len(parts) - 1} tabs; one between words and tags is needed."
             )
         rows.append({"tokens": parts[0].split(" "), "tags": parts[1].split()})
+    return _tagged(rows)
+
+
+def _tagged(rows: Iterable[dict[str, list[str]]]) -> Dataset:
+    from datasets import Dataset, Features, List, Value
+
     texts = List(Value("string"))
-    return Dataset.from_list(rows, features=Features({"tokens": texts, "tags": texts}))
+    return Dataset.from_list(list(rows), features=Features({"tokens": texts, "tags": texts}))
