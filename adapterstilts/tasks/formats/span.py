@@ -22,6 +22,7 @@ from adapterstilts.tasks.formats.base import (
     input_columns,
     shortened,
 )
+from adapterstilts.tasks.languages import pair_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -169,8 +170,9 @@ class Span(Format):
         ids = rows["id"][:]
         predictions = [{"id": row_id, "prediction_text": text} for row_id, text in zip(ids, answers, strict=True)]
         references = [{"id": row_id, "answers": gold} for row_id, gold in zip(ids, rows["answers"][:], strict=True)]
-        if task.metric == "mlqa":  # its rules differ by language
-            references = [one | {"language": code} for one, code in zip(references, rows["language"][:], strict=True)]
+        if task.metric == "mlqa":  # its rules differ by language, which is that of the context
+            codes = [pair_of(code)[0] for code in rows["language"][:]]
+            references = [one | {"language": code} for one, code in zip(references, codes, strict=True)]
         return predictions, references
 
 

@@ -50,6 +50,18 @@ def sure_spans(encoded: Encoded) -> list[np.ndarray]:
     return logits
 
 
+# Metrics
+
+
+def test_the_rules_of_mlqa_are_those_of_the_context() -> None:
+    """A Chinese answer is counted by signs, whatever the question was asked in."""
+    task = get_task("mlqa_pairs")
+    table = to_table(task, [{**span("猫病毒包", "病毒"), "language": code} for code in ("zh", "zh-en")])
+    predictions, references = FORMATS["span"].metric_inputs(task, table, ["毒", "毒"])
+    assert [one["language"] for one in references] == ["zh", "zh"]
+    assert [one["prediction_text"] for one in predictions] == ["毒", "毒"]
+
+
 # Windows and answers
 
 
