@@ -33,8 +33,9 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 test: $(STAMP)  ## run all tests
 	$(BIN)/python -m pytest
 
-real: $(STAMP)  ## run only the tests on a real encoder and real text
+real: $(STAMP)  ## every task on real text (ADAPTERSTILTS_DATA_ROOT), into benchmarks/REAL.md: 25 minutes or so on two cores
 	$(BIN)/python -m pytest -m real
+	$(BIN)/python benchmarks/real_check.py
 
 check: $(STAMP)  ## ruff (rules, format) and mypy
 	$(BIN)/ruff check .

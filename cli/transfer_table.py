@@ -14,6 +14,7 @@ from adapterstilts.errors import SettingsError
 from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB
 
 from .console import notes, print_json, result_console
+from .pair_tables import pair_tables
 
 if TYPE_CHECKING:
     from adapterstilts.studies.comparison import Cell
@@ -52,8 +53,9 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None, refe
         return
     console = result_console()
     console.print(f"[bold]{_title(transfer)}[/]", soft_wrap=True)
-    console.print(_table(transfer))
     comparison = transfer.comparison
+    for table in pair_tables(comparison) if comparison.two_languages else [_table(transfer)]:
+        console.print(table)
     if comparison.missing:
         console.print(f"Not in the data: {', '.join(comparison.missing)}.", soft_wrap=True)
     for name in transfer.same_training_data:
@@ -168,12 +170,7 @@ def _write_csv(transfer: Transfer, path: Path) -> None:
         writer = csv.writer(stream)
         metric = transfer.comparison.metric
         writer.writerow(["language", "rows", metric, "deviation", "baseline", "delta", "low", "high", "distance"])
-        summary = {
-            "mean": transfer.comparison.mean,
-            "mean_without_source": transfer.comparison.mean_without_source,
-            "transfer_gap": transfer.comparison.transfer_gap,
-        }
-        for name, cell in (*transfer.comparison.languages.items(), *summary.items()):
+        for name, cell in (*transfer.comparison.languages.items(), *transfer.comparison.summary.items()):
             if cell is None:
                 continue
             value = cell.to_json()

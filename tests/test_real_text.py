@@ -7,10 +7,15 @@ import os
 from pathlib import Path
 
 import pytest
+from tokenizers.pre_tokenizers import Metaspace
 
 from adapterstilts.data.rows import load_rows
+from adapterstilts.lab.tokenizer import train_tokenizer
+from adapterstilts.models.backbone import load_backbone
+from adapterstilts.studies.answer_offsets import answers_back
 from adapterstilts.studies.transfer import compose, evaluate, train_intermediate
 from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
+from adapterstilts.training.recipes import recipe_settings
 
 ROOT = os.environ.get("ADAPTERSTILTS_DATA_ROOT", "")
 
@@ -94,3 +99,24 @@ def test_main_job_on_real_text(tmp_path: Path) -> None:
     again = evaluate(document["artifact"], data_root=ROOT, store=tmp_path / "store", max_eval_examples=6)
     assert again.to_json()["languages"] == document["languages"]
     assert all(stage["state"] == "reused" for stage in again.stages)
+
+
+@pytest.mark.parametrize(("name", "split"), [("xquad", "test"), ("mlqa", "validation"), ("tydiqa", "test")])
+def test_gold_answers_come_back(name: str, split: str) -> None:
+    """To token ids and back, with the encoder's WordPiece; answers that the data cut out of words aside."""
+    task = get_task(name)
+    rows = load_rows(task, split, root=Path(ROOT), max_examples=500)
+    tokenizer = load_backbone("minilm-l6").tokenizer
+    for language, back in answers_back(rows, tokenizer, recipe_settings(task).encoding).items():
+        assert back.whole_words >= 99.5, (language, back.lost)
+
+
+def test_gold_answers_come_back_from_sentencepiece() -> None:
+    """XLM-R's kind of tokenizer joins words and punctuation, for which no metric asks."""
+    pytest.importorskip("sentencepiece")
+    task = get_task("xquad")
+    rows = load_rows(task, "test", root=Path(ROOT), max_examples=100)
+    tokenizer = train_tokenizer(rows.table["context"], 8000)
+    tokenizer.backend_tokenizer.pre_tokenizer = Metaspace()
+    for language, back in answers_back(rows, tokenizer, recipe_settings(task).encoding).items():
+        assert back.whole_words >= 99, (language, back.lost)

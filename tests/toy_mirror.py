@@ -62,6 +62,7 @@ def write_mirror(root: Path) -> Path:
     }
     xtreme |= {f"PAWS-X.{code}": rows.pawsx(code) for code in ("en", "de", "zh")}
     xtreme |= {f"MLQA.{code}.{code}": rows.mlqa(code) for code in ("en", "de", "zh")}
+    xtreme |= {f"MLQA.{one}.{other}": rows.mlqa_pair(one, other) for one, other in (("en", "de"), ("zh", "en"))}
     xtreme |= {f"tatoeba.{name}": rows.tatoeba(code) for name, code in (("deu", "de"), ("swh", "sw"), ("rus", "ru"))}
     xtreme |= {f"bucc18.{code}": rows.bucc(code) for code in ("de", "ru")}
     xtreme |= {f"XQuAD.{code}": {"validation": rows.spans(code, EVAL_ROWS, "xquad")} for code in ("en", "de", "zh")}

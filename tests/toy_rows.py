@@ -285,6 +285,15 @@ def mlqa(code: str) -> dict[str, Dataset]:
     return {split: spans(code, EVAL_ROWS, f"mlqa-{split}") for split in ("validation", "test")}
 
 
+def mlqa_pair(context: str, question: str) -> dict[str, Dataset]:
+    """Contexts and answers in one language, questions in another."""
+    asked = mlqa(question)
+    return {
+        split: rows.remove_columns("question").add_column("question", list(asked[split]["question"]))
+        for split, rows in mlqa(context).items()
+    }
+
+
 def tatoeba(code: str) -> dict[str, Dataset]:
     """Line ends and a useless ``source_lang``, as google/xtreme has them."""
     from datasets import Dataset

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adapterstilts.data.ccgbank import auto_files, read_auto
 from adapterstilts.data.network import hub_reachable
-from adapterstilts.data.tables import read_table
+from adapterstilts.data.tables import read_table, tagged_rows
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.fingerprints import fingerprint
 
@@ -27,7 +28,7 @@ def check_file(source: Source, root: Path | None) -> None:
     Raises:
         DataUnavailableError: says how to come by the file and where to put it.
     """
-    if _is_there(source, root):
+    if _is_there(source, root) or _derivations(source, root):
         return
     place = (root or Path("DIR")) / source.dataset / source.file
     if Path(source.dataset).is_absolute():
@@ -64,6 +65,8 @@ def load_file(source: Source, root: Path | None, language: str) -> Dataset:
     path = file_path(source, root, language)
     if path is not None:
         return read_table(path, source)
+    if found := _derivations(source, root):
+        return tagged_rows({"tokens": words, "tags": tags} for words, tags in read_auto(found))
     import datasets
 
     try:
@@ -78,13 +81,19 @@ def load_file(source: Source, root: Path | None, language: str) -> Dataset:
 def with_labels(task: TaskSpec, root: Path | None) -> TaskSpec:
     """Return the task with the labels of its labels file; a task that lists its labels comes back as it is.
 
+    Where there is no such file, but CCGbank's own, the labels are the categories in these, in alphabetical order.
+
     Raises:
         DataUnavailableError: the file is not there.
         DataFormatError: it does not number the labels from 0 on.
     """
     if not task.labels_file or task.labels:
         return task
-    source = replace(task.source("train"), file=task.labels_file)
+    source = replace(task.source("train"), file=task.labels_file, sections=None)
+    if file_path(source, root) is None:
+        found = [path for split in task.sources.values() for path in _derivations(split, root)]
+        if found:
+            return replace(task, labels=tuple(sorted({tag for _, tags in read_auto(found) for tag in tags})))
     check_file(source, root)
     path = file_path(source, root)
     assert path is not None, "a labels file lies beside the user's own rows"
@@ -138,3 +147,8 @@ def _is_there(source: Source, root: Path | None) -> bool:
     parts = (glob.escape(part) for part in source.file.split("{language}"))
     anywhere = root is not None or folder.is_absolute()
     return anywhere and any(path.is_file() for path in folder.glob("*".join(parts)))
+
+
+def _derivations(source: Source, root: Path | None) -> list[Path]:
+    """Return CCGbank's own files with the rows of a source."""
+    return [] if root is None or source.sections is None else auto_files(root / source.dataset, source.sections)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +101,6 @@ def _parquet(path: Path, source: Source) -> Dataset:
 
 def _tagged_lines(path: Path, source: Source) -> Dataset:
     """Read sentences as jiant keeps them: words and tags, each joined by spaces, with a tab between the two."""
-    from datasets import Dataset, Features, List, Value
-
     rows = []
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
@@ -113,8 +111,15 @@ def _tagged_lines(path: Path, source: Source) -> Dataset:
                 f"Line {number} of '{path}' has {len(parts) - 1} tabs; one between words and tags is needed."
             )
         rows.append({"tokens": parts[0].split(" "), "tags": parts[1].split()})
+    return tagged_rows(rows)
+
+
+def tagged_rows(rows: Iterable[dict[str, list[str]]]) -> Dataset:
+    """Put sentences, with ``tokens`` and ``tags``, into a table."""
+    from datasets import Dataset, Features, List, Value
+
     texts = List(Value("string"))
-    return Dataset.from_list(rows, features=Features({"tokens": texts, "tags": texts}))
+    return Dataset.from_list(list(rows), features=Features({"tokens": texts, "tags": texts}))
 
 
 def _lines(path: Path) -> list[str]:

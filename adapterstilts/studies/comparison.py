@@ -65,14 +65,25 @@ class Comparison:
     transfer_gap: Cell | None
     """The source language minus the mean of the others (Hu et al. 2020, section 5.1); small is good."""
     missing: tuple[str, ...]
+    one_language: Cell | None = None
+    """Mean over pairs with question and context in one language, where a task has pairs: XLT in Lewis et al. 2020."""
+    two_languages: Cell | None = None
+    """Mean over pairs with question and context in two languages: G-XLT there."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the comparison as the documents of ``compose`` and ``evaluate`` hold it."""
-        summary = {
+    @property
+    def summary(self) -> dict[str, Cell | None]:
+        """The means, by name."""
+        means = {
             "mean": self.mean,
             "mean_without_source": self.mean_without_source,
             "transfer_gap": self.transfer_gap,
         }
+        pairs = {"mean_one_language": self.one_language, "mean_two_languages": self.two_languages}
+        return means | {name: cell for name, cell in pairs.items() if cell is not None}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as the documents of ``compose`` and ``evaluate`` hold it."""
+        summary = self.summary
         return {
             "metric": self.metric,
             "languages": {
@@ -131,7 +142,19 @@ def compare(evaluations: Sequence[Evaluation], baselines: Sequence[Evaluation]) 
         gaps = tuple(by_seed[source][side] - rest[side] for side in (0, 1))
         gap = _cell((gaps[0], gaps[1]), None)
     rest_mean = mean_of(others) if others else None
-    return Comparison(metric.main, suite, cells, mean_of(codes), rest_mean, gap, first.missing)
+    pairs = [code for code in codes if "-" in code]
+    alone = [code for code in codes if "-" not in code] if pairs else []
+    return Comparison(
+        metric.main,
+        suite,
+        cells,
+        mean_of(codes),
+        rest_mean,
+        gap,
+        first.missing,
+        mean_of(alone) if alone else None,
+        mean_of(pairs) if pairs else None,
+    )
 
 
 def _cell(

@@ -7,7 +7,7 @@ splits Indo-European into branches; scripts are ISO 15924 names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapterstilts.errors import unknown
 
@@ -88,11 +88,17 @@ XTREME_LANGUAGES = tuple(
 )
 
 
+def pair_of(code: str) -> tuple[str, str]:
+    """Return the languages of context and question: ``ar-de`` is Arabic text asked in German."""
+    context, _, question = code.partition("-")
+    return context, question or context
+
+
 def get_language(code: str, among: Mapping[str, Language] = LANGUAGES) -> Language:
     """Return the language with this code.
 
     Args:
-        code: ISO 639-1 code, or a code of the lab.
+        code: ISO 639-1 code, a code of the lab, or a pair of two (``pair_of``).
         among: the languages of the suite, by code.
 
     Raises:
@@ -100,6 +106,10 @@ def get_language(code: str, among: Mapping[str, Language] = LANGUAGES) -> Langua
     """
     if code in among:
         return among[code]
+    context, question = pair_of(code)
+    if context != question and context in among and question in among:
+        text = among[context]
+        return replace(text, code=code, name=f"{text.name}, questions in {among[question].name}")
     for language in among.values():
         if language.name.casefold() == code.casefold():
             raise unknown(

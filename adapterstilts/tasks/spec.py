@@ -74,6 +74,9 @@ class Source:
     """Where ``file`` can be fetched; empty where the user has to bring it."""
     obtain: str = ""
     """How to come by a file that cannot be fetched, as a sentence for the user."""
+    sections: tuple[int, int] | None = None
+    """First and last section of the Wall Street Journal, for rows that may lie below ``dataset`` as CCGbank's own files
+    (``wsj_SSNN.auto``) where ``file`` does not."""
     more: tuple[Source, ...] = ()
     """Other sources whose rows follow these, for a task that joins several data sets under one head, or that has some
     of its languages from another data set."""

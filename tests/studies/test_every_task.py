@@ -54,6 +54,19 @@ def test_a_target_task_is_composed_and_evaluated_in_every_language(name: str, co
         assert all(cell["interval"] for cell in document["languages"].values())
 
 
+def test_pairs_of_mlqa_are_scored_by_the_language_of_the_context(common: dict[str, Any]) -> None:
+    transfer = compose("none", target="mlqa_pairs", **common)
+    told, comparison = transfer.to_json(), transfer.comparison
+    assert list(told["languages"]) == ["en", "de", "en-de", "zh-en", "zh"]
+    assert told["languages"]["en-de"]["name"] == "English, questions in German"
+    assert {"de-en", "ar", "ar-de"} <= set(told["missing_languages"])
+    scores = {code: cell.score for code, cell in comparison.languages.items()}
+    assert comparison.one_language is not None
+    assert comparison.one_language.score == pytest.approx((scores["en"] + scores["de"] + scores["zh"]) / 3)
+    assert told["mean_two_languages"] == pytest.approx((scores["en-de"] + scores["zh-en"]) / 2, abs=0.006)
+    assert told["transfer_gap"] == pytest.approx(scores["en"] - (sum(scores.values()) - scores["en"]) / 4, abs=0.006)
+
+
 def test_what_is_kept_of_several_data_sets(common: dict[str, Any]) -> None:
     data = train_intermediate("anli", **common).artifact.manifest["data"]["train"]
     assert (data["dataset"], data["rows"], data["skipped"]) == ("stanfordnlp/snli", 84, {"no gold label": 2})

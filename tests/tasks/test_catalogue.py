@@ -13,12 +13,12 @@ from adapterstilts.models.expression import Single
 from adapterstilts.models.grammar import parse
 from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
 from adapterstilts.tasks.formats import FORMATS
-from adapterstilts.tasks.languages import LANGUAGES, XTREME_LANGUAGES, get_language, parse_languages
+from adapterstilts.tasks.languages import LANGUAGES, XTREME_LANGUAGES, get_language, pair_of, parse_languages
 from adapterstilts.tasks.spec import FORMAT_FIELDS, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 
 INTERMEDIATE = ("mnli", "squad", "hellaswag", "qqp", "anli", "squad2", "ccg", "cosmosqa", "csqa", "siqa")
-TARGETS = ("xnli", "pawsx", "panx", "udpos", "xquad", "mlqa", "tydiqa", "xcopa", "bucc", "tatoeba")
+TARGETS = ("xnli", "pawsx", "panx", "udpos", "xquad", "mlqa", "mlqa_pairs", "tydiqa", "xcopa", "bucc", "tatoeba")
 
 #: Data sets of which no commit is known.
 UNPINNED = {"unimelb-nlp/wikiann"}
@@ -49,7 +49,7 @@ def test_a_task_is_complete(task: TaskSpec) -> None:
     assert task.title
     assert task.license
     assert re.search(r"\d{4}\. .*https://\S+$", task.citation), "authors, year, title, address"
-    assert set(task.languages) <= set(LANGUAGES)
+    assert {code for pair in task.languages for code in pair_of(pair)} <= set(LANGUAGES)
     assert len(set(task.languages)) == len(task.languages)
     assert ("en" in task.languages) == (task.format != "retrieval" and task.name != "xcopa")
     assert task.format == "retrieval" or {"train", "validation"} <= set(task.sources)
@@ -77,7 +77,7 @@ def test_the_sources_of_a_task_are_complete(task: TaskSpec) -> None:
         source = first
         assert set(source.label_aliases.values()) <= set(task.labels)
         assert ("{language}" in source.config) == (source.language_from == "config")
-        assert set(source.language_names) <= set(LANGUAGES)
+        assert set(source.language_names) <= {*LANGUAGES, *task.languages}
         assert len(set(source.language_names.values())) == len(source.language_names)
         assert 0 <= source.part[0] < source.part[1] <= 1
         for language in task.languages_of(split):
@@ -123,11 +123,12 @@ def test_tasks_that_train_on_the_same_rows_are_known() -> None:
             (one, other)
             for one in INTERMEDIATE
             for other in TARGETS
-            if tasks[one].training_data & tasks[other].training_data
+            if {one, other} <= set(tasks) and tasks[one].training_data & tasks[other].training_data
         }
         # On the Hub, ANLI+ is MNLI and more, SQuAD 2.0 is 1.1 and more; in the lab, both have rows of their own.
         larger = {("anli", "xnli"), ("squad2", "xquad"), ("squad2", "mlqa")} if suite == "xtreme" else set()
-        assert same == {("mnli", "xnli"), ("squad", "xquad"), ("squad", "mlqa")} | larger
+        pairs = {("squad", "mlqa_pairs"), ("squad2", "mlqa_pairs")} if suite == "xtreme" else set()
+        assert same == {("mnli", "xnli"), ("squad", "xquad"), ("squad", "mlqa")} | larger | pairs
 
 
 def test_label_orders_are_those_of_the_data_sets() -> None:
@@ -143,6 +144,7 @@ def test_the_languages_of_xtreme() -> None:
         "xnli": 15,
         "pawsx": 7,
         "mlqa": 7,
+        "mlqa_pairs": 49,
         "xcopa": 11,
         "bucc": 4,
         "tatoeba": 36,
@@ -156,6 +158,8 @@ def test_the_languages_of_xtreme() -> None:
     assert TASKS["xquad"].sources["test"].config_for("zh") == "XQuAD.zh"
     assert TASKS["xnli"].sources["test"].config_for("sw") == "XNLI"
     assert TASKS["mlqa"].sources["test"].config_for("zh") == "MLQA.zh.zh"
+    assert TASKS["mlqa_pairs"].sources["test"].config_for("zh") == "MLQA.zh.zh"
+    assert TASKS["mlqa_pairs"].sources["test"].config_for("ar-de") == "MLQA.ar.de"
     assert TASKS["tatoeba"].sources["test"].config_for("zh") == "tatoeba.cmn"
     assert TASKS["tatoeba"].sources["test"].config_for("fa") == "tatoeba.pes"
     assert TASKS["bucc"].sources["test"].config_for("zh") == "bucc18.zh"
@@ -187,7 +191,7 @@ def test_other_languages_training_rows_are_not_used() -> None:
         (
             "jjjjj",
             None,
-            "Known: anli, bucc, ccg, cosmosqa, csqa, hellaswag, mlqa, mnli, panx, pawsx, qqp, siqa,",
+            "Known: anli, bucc, ccg, cosmosqa, csqa, hellaswag, mlqa, mlqa_pairs, mnli, panx, pawsx, qqp,",
         ),
         ("squad", "target", f"'squad' is an intermediate task; target tasks are: {', '.join(TARGETS)}."),
         ("xnli", "intermediate", f"'xnli' is a target task; intermediate tasks are: {', '.join(INTERMEDIATE)}."),
@@ -209,6 +213,20 @@ def test_languages_know_their_names() -> None:
         "Latin",
     )
     assert get_language("my").script == "Myanmar"
+
+
+def test_a_pair_is_a_context_and_a_question() -> None:
+    assert pair_of("ar-de") == ("ar", "de")
+    assert pair_of("ar") == ("ar", "ar")
+    pair = get_language("ar-de")
+    assert (pair.code, pair.name, pair.script) == ("ar-de", "Arabic, questions in German", "Arabic")
+    assert not any("-" in code for code in get_suite().languages)
+    assert parse_languages("ar-de,en", TASKS["mlqa_pairs"].languages, what="'mlqa_pairs'") == ("ar-de", "en")
+    with pytest.raises(UnknownNameError, match="There is no language of 'mlqa' 'ar-de'"):
+        parse_languages("ar-de", TASKS["mlqa"].languages, what="'mlqa'")
+    for code in ("ar-xx", "ar-ar", "ar-", "-ar"):
+        with pytest.raises(UnknownNameError, match=f"There is no language code '{code}'"):
+            get_language(code)
 
 
 @pytest.mark.parametrize(

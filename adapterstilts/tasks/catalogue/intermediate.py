@@ -42,14 +42,15 @@ _SIQA_COLUMNS: dict[str, Column] = {
 _COSMOSQA_ADDRESS = "https://raw.githubusercontent.com/wilburOne/cosmosqa/master/data"
 _CCG_OBTAIN = (
     "CCGbank is sold by the Linguistic Data Consortium (LDC2005T13, https://catalog.ldc.upenn.edu/LDC2005T13) and "
-    "cannot be downloaded from here; make ccg.train and ccg.dev of it, a sentence a line, words, a tab and supertags, "
-    "and tags_to_id.json, as jiant keeps them."
+    "cannot be downloaded from here; bring its AUTO folder (wsj_0001.auto and so on; sections 02 to 21 train, 00 "
+    "validates), or ccg.train and ccg.dev, a sentence a line, words, a tab and supertags, and tags_to_id.json, as "
+    "jiant keeps them."
 )
 
 
-def _ccg(name: str) -> Source:
+def _ccg(name: str, sections: tuple[int, int]) -> Source:
     columns = {"tokens": "tokens", "tags": "tags"}
-    return Source("ccg", "default", name, columns, file=f"ccg.{name}", obtain=_CCG_OBTAIN)
+    return Source("ccg", "default", name, columns, file=f"ccg.{name}", obtain=_CCG_OBTAIN, sections=sections)
 
 
 def _cosmosqa(split: str, file: str) -> Source:
@@ -172,7 +173,7 @@ TASKS = (
         kind="intermediate",
         format="tagging",
         title="CCG supertagging",
-        sources={"train": _ccg("train"), "validation": _ccg("dev")},
+        sources={"train": _ccg("train", (2, 21)), "validation": _ccg("dev", (0, 0))},
         languages=("en",),
         labels_file="tags_to_id.json",
         metric="token_accuracy",

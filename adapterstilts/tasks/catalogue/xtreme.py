@@ -33,6 +33,17 @@ _TYDIQA_NAMES = {
 }
 _NO_UDPOS = {"bn", "jv", "ka", "ml", "ms", "my", "sw"}
 _UDPOS_NAMES = {code: LANGUAGES[code].name for code in XTREME_LANGUAGES if code not in _NO_UDPOS}
+_MLQA_LANGUAGES = ("ar", "de", "en", "es", "hi", "vi", "zh")
+_MLQA_CITATION = (
+    "Lewis, Oguz, Rinott, Riedel, Schwenk 2020. MLQA: Evaluating Cross-lingual Extractive Question Answering. "
+    "https://aclanthology.org/2020.acl-main.653"
+)
+#: A language of its own stands for question and context in it, ``ar-de`` for Arabic contexts and German questions.
+_MLQA_PAIRS = {
+    context if context == question else f"{context}-{question}": f"{context}.{question}"
+    for context in _MLQA_LANGUAGES
+    for question in _MLQA_LANGUAGES
+}
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
@@ -51,6 +62,18 @@ def _xnli(split: str) -> Source:
 def _mlqa(split: str) -> Source:
     return Source(
         "google/xtreme", "MLQA.{language}.{language}", split, SPAN_COLUMNS, XTREME_REVISION, language_from="config"
+    )
+
+
+def _mlqa_pairs(split: str) -> Source:
+    return Source(
+        "google/xtreme",
+        "MLQA.{language}",
+        split,
+        SPAN_COLUMNS,
+        XTREME_REVISION,
+        language_from="config",
+        language_names=_MLQA_PAIRS,
     )
 
 
@@ -185,11 +208,22 @@ TASKS = (
         title="Multilingual Question Answering, question and context in one language",
         sources={"train": SQUAD_TRAIN, "validation": _mlqa("validation"), "test": _mlqa("test")},
         trains_on="squad",
-        languages=("ar", "de", "en", "es", "hi", "vi", "zh"),
+        languages=_MLQA_LANGUAGES,
         metric="mlqa",
         license="CC BY-SA 3.0",
-        citation="Lewis, Oguz, Rinott, Riedel, Schwenk 2020. MLQA: Evaluating Cross-lingual Extractive Question "
-        "Answering. https://aclanthology.org/2020.acl-main.653",
+        citation=_MLQA_CITATION,
+    ),
+    TaskSpec(
+        name="mlqa_pairs",
+        kind="target",
+        format="span",
+        title="Multilingual Question Answering, question and context in any two of its languages",
+        sources={"train": SQUAD_TRAIN, "validation": _mlqa_pairs("validation"), "test": _mlqa_pairs("test")},
+        trains_on="squad",
+        languages=tuple(_MLQA_PAIRS),
+        metric="mlqa",
+        license="CC BY-SA 3.0",
+        citation=_MLQA_CITATION,
     ),
     TaskSpec(
         name="tydiqa",

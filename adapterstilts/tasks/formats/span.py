@@ -6,6 +6,7 @@ its n-best search and its rule for questions without an answer.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from adapterstilts.tasks.formats.base import (
     input_columns,
     shortened,
 )
+from adapterstilts.tasks.languages import pair_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 OUTSIDE = -1
 """Offset of tokens that are not of the context."""
+_UNSEEN = ("Cf", "Cc")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Span(Format):
                 columns.setdefault(name, []).extend(encoding[name])
             for window, sample in enumerate(encoding["overflow_to_sample_mapping"]):
                 position = chosen[sample]
-                starts, ends = _context_offsets(encoding, window)
+                starts, ends = _context_offsets(encoding, window, batch["context"][position])
                 cls = encoding["input_ids"][window].index(tokenizer.cls_token_id)
                 first, last = _token_span(gold[position], starts, ends, cls)
                 columns["example"].append(run[position])
@@ -167,8 +170,9 @@ class Span(Format):
         ids = rows["id"][:]
         predictions = [{"id": row_id, "prediction_text": text} for row_id, text in zip(ids, answers, strict=True)]
         references = [{"id": row_id, "answers": gold} for row_id, gold in zip(ids, rows["answers"][:], strict=True)]
-        if task.metric == "mlqa":  # its rules differ by language
-            references = [one | {"language": code} for one, code in zip(references, rows["language"][:], strict=True)]
+        if task.metric == "mlqa":  # its rules differ by language, which is that of the context
+            codes = [pair_of(code)[0] for code in rows["language"][:]]
+            references = [one | {"language": code} for one, code in zip(references, codes, strict=True)]
         return predictions, references
 
 
@@ -177,19 +181,39 @@ def _gold(answers: dict[str, Any], context: str) -> tuple[int, int] | None:
     if not answers["text"]:
         return (OUTSIDE, OUTSIDE)
     text, start = answers["text"][0], answers["answer_start"][0]
-    inner = text.strip()
-    start += len(text) - len(text.lstrip())
+    inner = visible(text)
+    start += text.find(inner)
     if not inner or context[start : start + len(inner)] != inner:
         return None
     return (start, start + len(inner))
 
 
-def _context_offsets(encoding: Any, window: int) -> tuple[list[int], list[int]]:
-    """Return start and end offsets of the context's tokens, ``OUTSIDE`` for all others."""
+def visible(text: str) -> str:
+    """Return ``text`` without the spaces and the invisible signs (U+200B and others) around it: no token holds them."""
+    shown = [
+        place for place, sign in enumerate(text) if not sign.isspace() and unicodedata.category(sign) not in _UNSEEN
+    ]
+    return text[shown[0] : shown[-1] + 1] if shown else ""
+
+
+def _context_offsets(encoding: Any, window: int, context: str) -> tuple[list[int], list[int]]:
+    """Return start and end offsets of the context's tokens, ``OUTSIDE`` for all others.
+
+    Combining marks that no token covers belong to the token before them: BERT's uncased tokenizers strip them, and an
+    answer in Hindi would lose its last vowel.
+    """
     sequence = encoding.sequence_ids(window)
     offsets = encoding["offset_mapping"][window]
     starts = [offset[0] if part == 1 else OUTSIDE for offset, part in zip(offsets, sequence, strict=True)]
     ends = [offset[1] if part == 1 else OUTSIDE for offset, part in zip(offsets, sequence, strict=True)]
+    following = [*starts[1:], OUTSIDE]
+    for token, end in enumerate(ends):
+        if end == OUTSIDE:
+            continue
+        limit = following[token] if following[token] != OUTSIDE else len(context)
+        while end < limit and unicodedata.category(context[end]).startswith("M"):
+            end += 1
+        ends[token] = end
     return starts, ends
 
 

@@ -50,6 +50,18 @@ def sure_spans(encoded: Encoded) -> list[np.ndarray]:
     return logits
 
 
+# Metrics
+
+
+def test_the_rules_of_mlqa_are_those_of_the_context() -> None:
+    """A Chinese answer is counted by signs, whatever the question was asked in."""
+    task = get_task("mlqa_pairs")
+    table = to_table(task, [{**span("猫病毒包", "病毒"), "language": code} for code in ("zh", "zh-en")])
+    predictions, references = FORMATS["span"].metric_inputs(task, table, ["毒", "毒"])
+    assert [one["language"] for one in references] == ["zh", "zh"]
+    assert [one["prediction_text"] for one in predictions] == ["毒", "毒"]
+
+
 # Windows and answers
 
 
@@ -364,3 +376,30 @@ def test_the_search_finds_what_trying_all_finds(
     )
     assert text == ("" if expected is None else context[expected[0] : expected[1]])
     assert score == pytest.approx(share, rel=1e-4)
+
+
+def test_marks_that_the_tokenizer_strips_stay_with_their_word() -> None:
+    """BERT's uncased tokenizers take combining marks out: a Hindi answer must not lose its last vowel."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertTokenizerFast
+
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] जन एलव न which ?".split()
+    backend = Tokenizer(models.WordPiece({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    tokenizer = BertTokenizerFast(tokenizer_object=backend, model_max_length=128)
+    rows = [span("जन एलवे ने", "जन एलवे"), span("ने एलवे", "एलवे"), span("जन एलवे", "जन")]
+    table = to_table(SQUAD, rows)
+    encoded = FORMATS["span"].encode(SQUAD, table, tokenizer, EncodingSettings(), training=True)
+    answers = FORMATS["span"].decode(SQUAD, table, encoded, sure_spans(encoded), EncodingSettings())
+    assert [answer.value for answer in answers] == ["जन एलवे", "एलवे", "जन"]
+
+
+def test_invisible_signs_around_an_answer_do_not_hide_it(toy_tokenizer: Tokenizer) -> None:
+    """Wikipedia's U+200B stands at the end of some of MLQA's answers, and no token holds it."""
+    table = to_table(SQUAD, [span("the Alpha\u200b", "Alpha\u200b"), span("the \u200eAlpha tree", "\u200eAlpha")])
+    encoded = FORMATS["span"].encode(SQUAD, table, toy_tokenizer, EncodingSettings(), training=True)
+    assert all(start > 0 for start in encoded.features["start_positions"])
+    answers = FORMATS["span"].decode(SQUAD, table, encoded, sure_spans(encoded), EncodingSettings())
+    assert [answer.value for answer in answers] == ["Alpha", "Alpha"]
