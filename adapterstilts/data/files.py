@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.network import hub_reachable
 from adapterstilts.errors import DataFormatError, DataUnavailableError
@@ -25,7 +25,7 @@ def check_file(source: Source, root: Path | None) -> None:
     Raises:
         DataUnavailableError: says how to come by the file and where to put it.
     """
-    if _path(source, root) is not None:
+    if _path(source, root) is not None or _has_a_language(source, root):
         return
     place = (root or Path("DIR")) / source.dataset / source.file
     if not source.address:
@@ -53,18 +53,20 @@ def load_file(source: Source, root: Path | None) -> Dataset:
     """
     check_file(source, root)
     path = _path(source, root)
-    if path is not None and path.suffix != ".csv":
+    suffix = Path(source.file).suffix
+    if path is not None and suffix not in (".csv", ".json"):
         return _tagged_lines(path)
     import datasets
 
+    # SQuAD's documents have all under one key. By default, pandas reads answers such as "None" and "NA" as missing.
+    how: dict[str, Any] = {"field": "data"} if suffix == ".json" else {"keep_default_na": False}
     try:
-        # By default, pandas reads answers such as "None" and "NA" as missing.
         return datasets.load_dataset(
-            "csv",
+            "json" if suffix == ".json" else "csv",
             data_files={"train": str(path or source.address)},
             split="train",
-            keep_default_na=False,
             cache_dir=cache_for(path.parent) if path else None,
+            **how,
         )
     except Exception as error:  # the library raises whatever its parsers and its network client raise
         kind = DataFormatError if path else DataUnavailableError
@@ -115,6 +117,12 @@ def first_line(error: BaseException) -> str:
 def _path(source: Source, root: Path | None) -> Path | None:
     path = root / source.dataset / source.file if root is not None else None
     return path if path is not None and path.is_file() else None
+
+
+def _has_a_language(source: Source, root: Path | None) -> bool:
+    """Whether the mirror has a file of any language of a source with one file a language."""
+    pattern = source.file.replace("{language}", "*")
+    return pattern != source.file and root is not None and any((root / source.dataset).glob(pattern))
 
 
 def _tagged_lines(path: Path) -> Dataset:

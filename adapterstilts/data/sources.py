@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapterstilts.data.files import DATA_ROOT_VARIABLE, cache_for, check_file, first_line, load_file
+from adapterstilts.data.layouts import with_layout
 from adapterstilts.data.network import dataset_cached, hub_reachable
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.tasks.spec import LAB
@@ -66,7 +67,18 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
         DataUnavailableError: it is neither in the mirror nor in the cache, and the Hub cannot be reached.
         DataFormatError: a file is empty, cut or unreadable.
     """
+    raw = _load_raw(source.for_language(language), language, root)
+    return with_layout(source.layout, raw, language) if source.layout else raw
+
+
+def _load_raw(source: Source, language: str, root: Path | None) -> Dataset:
     if source.file:
+        if (
+            source.language_from == "config"
+            and root is not None
+            and not (root / source.dataset / source.file).is_file()
+        ):
+            raise MissingConfigError(f"The mirror's '{source.dataset}' has no file '{source.file}'.")
         return load_file(source, root)
     config = source.config_for(language)
     if source.dataset == LAB:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from adapterstilts.errors import SettingsError
 from adapterstilts.tasks.columns import Column
 
-FormatName = Literal["classification", "multiple_choice", "span", "tagging", "retrieval"]
+FormatName = Literal["classification", "multiple_choice", "span", "tagging", "retrieval", "search"]
 Kind = Literal["intermediate", "target"]
 Split = Literal["train", "validation", "test"]
 
@@ -26,6 +26,7 @@ FORMAT_FIELDS: dict[FormatName, tuple[str, ...]] = {
     "span": ("question", "context", "answers"),
     "tagging": ("tokens", "tags"),
     "retrieval": ("text", "text_pair"),
+    "search": ("text", "relevant"),
 }
 
 
@@ -58,17 +59,25 @@ class Source:
     """What texts that are made of several columns say for a value."""
     file: str = ""
     """Name of a file below ``dataset`` in the data root, for rows that no data set on the Hub holds: comma separated
-    (``.csv``), else lines of words and tags with a tab between them."""
+    (``.csv``), a JSON document (``.json``), else lines of words and tags with a tab between them; ``{language}`` in it
+    stands for the data set's name of the language."""
     address: str = ""
     """Where ``file`` can be fetched; empty where the user has to bring it."""
     obtain: str = ""
     """How to come by a file that cannot be fetched, as a sentence for the user."""
+    layout: str = ""
+    """Name in ``adapterstilts.data.layouts`` of what makes rows of a data set that has none, lists in one row, say."""
     more: tuple[Source, ...] = ()
     """Other sources whose rows follow these, for a task that joins several data sets under one head."""
 
     def config_for(self, language: str) -> str:
         """Return the configuration that holds the rows of ``language`` (a code)."""
         return self.config.format(language=self.language_names.get(language, language))
+
+    def for_language(self, language: str) -> Source:
+        """Return the source with the file of ``language`` (a code), for a data set with one a language."""
+        name = self.language_names.get(language, language)
+        return replace(self, file=self.file.format(language=name), address=self.address.format(language=name))
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,12 @@ class TaskSpec:
     """Whether a question of a span task may have no answer."""
     parallel: bool = False
     """Whether the test rows of all languages are translations of the same originals, in the same order."""
+    candidates: Source | None = None
+    """Where the candidates are among which what is relevant to a row is searched (format ``search``)."""
+    one_pool: bool = False
+    """Whether candidates of all languages are one pool, else each language is searched among its own."""
+    note: str = ""
+    """What has to be known to read a score: where the protocol is not the published one, or was never tried."""
     trains_on: str | None = None
     """Name of the task whose training rows a target task uses, where they are not its own."""
     includes: tuple[str, ...] = ()
@@ -115,6 +130,11 @@ class TaskSpec:
     def fields(self) -> tuple[str, ...]:
         """Names of the columns of a loaded row besides ``id`` and ``language``."""
         return FORMAT_FIELDS[self.format]
+
+    @property
+    def trained(self) -> bool:
+        """Whether an adapter is trained for it; else sentence vectors are compared."""
+        return self.format not in ("retrieval", "search")
 
     @property
     def training_data(self) -> frozenset[str]:

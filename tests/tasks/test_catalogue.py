@@ -7,7 +7,9 @@ import re
 import pytest
 from marks import every_task
 
+from adapterstilts.data.layouts import LAYOUTS
 from adapterstilts.errors import SettingsError, UnknownNameError
+from adapterstilts.evaluation.averages import BENCHMARKS
 from adapterstilts.evaluation.metrics import METRICS
 from adapterstilts.models.expression import Single, parse
 from adapterstilts.tasks.catalogue import TASKS, get_task
@@ -17,7 +19,8 @@ from adapterstilts.tasks.spec import FORMAT_FIELDS, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 
 INTERMEDIATE = ("mnli", "squad", "hellaswag", "qqp", "anli", "squad2", "ccg", "cosmosqa", "csqa", "siqa")
-TARGETS = ("xnli", "pawsx", "panx", "udpos", "xquad", "mlqa", "tydiqa", "xcopa", "bucc", "tatoeba")
+RETRIEVAL = ("bucc", "bucc_pools", "tatoeba", "lareqa", "mewslix")
+TARGETS = ("xnli", "pawsx", "panx", "udpos", "xquad", "mlqa", "tydiqa", "xcopa", *RETRIEVAL)
 
 
 def test_the_tasks() -> None:
@@ -40,8 +43,9 @@ def test_a_task_is_complete(task: TaskSpec) -> None:
     assert re.search(r"\d{4}\. .*https://\S+$", task.citation), "authors, year, title, address"
     assert set(task.languages) <= set(LANGUAGES)
     assert len(set(task.languages)) == len(task.languages)
-    assert ("en" in task.languages) == (task.format != "retrieval" and task.name != "xcopa")
-    assert task.format == "retrieval" or {"train", "validation"} <= set(task.sources)
+    assert ("en" in task.languages) == (task.name not in ("xcopa", "bucc", "bucc_pools", "tatoeba"))
+    assert task.trained == (task.name not in RETRIEVAL)
+    assert not task.trained or {"train", "validation"} <= set(task.sources)
     assert ("test" in task.sources) == (task.kind == "target")
     assert task.evaluation_split == ("test" if task.kind == "target" else "validation")
     if task.labels_file:
@@ -77,13 +81,31 @@ def test_the_sources_of_a_task_are_complete(task: TaskSpec) -> None:
         task.source("dev")
 
 
+def test_what_is_searched_is_known_of_search_tasks_alone() -> None:
+    assert [name for name in TARGETS if TASKS[name].candidates] == ["bucc_pools", "lareqa", "mewslix"]
+    for task in TASKS.values():
+        assert (task.candidates is not None) == (task.format == "search")
+        if task.candidates is not None:
+            assert {"id", "text"} <= set(task.candidates.columns) <= {"id", "text", "answers"}
+            assert task.one_pool == (task.metric == "map@20")
+            assert task.note, "none of them is run by the published protocol"
+            for source in (*task.sources.values(), task.candidates):
+                assert source.layout in ("", *LAYOUTS)
+                assert bool(source.file) != bool(source.revision), "pinned, in its address if it is a file"
+                assert re.search(r"/[0-9a-f]{40}/", source.address) or not source.file
+    assert [TASKS["lareqa"].languages, TASKS["mewslix"].languages] == [
+        BENCHMARKS["xtreme-r"].languages[name] for name in ("lareqa", "mewslix")
+    ]
+
+
 def test_checkpoints_are_not_chosen_on_rows_that_are_scored() -> None:
     for task in TASKS.values():
         if task.kind == "target":
             test = task.sources["test"]
             for split in {"train", "validation"} & set(task.sources):
                 other = task.sources[split]
-                assert (other.dataset, other.config, other.split) != (test.dataset, test.config, test.split)
+                apart = other.part[1] <= test.part[0]
+                assert apart or (other.dataset, other.config, other.split) != (test.dataset, test.config, test.split)
     parts = {split: source.part for split, source in TASKS["tydiqa"].sources.items()}
     assert parts["validation"][1] == parts["train"][0]
 
@@ -102,7 +124,7 @@ def test_tasks_that_train_on_the_same_rows_are_known() -> None:
             (one, other)
             for one in INTERMEDIATE
             for other in TARGETS
-            if tasks[one].training_data & tasks[other].training_data
+            if other in tasks and tasks[one].training_data & tasks[other].training_data
         }
         # On the Hub, ANLI+ is MNLI and more, SQuAD 2.0 is 1.1 and more; in the lab, both have rows of their own.
         larger = {("anli", "xnli"), ("squad2", "xquad"), ("squad2", "mlqa")} if suite == "xtreme" else set()
@@ -124,7 +146,10 @@ def test_the_languages_of_xtreme() -> None:
         "mlqa": 7,
         "xcopa": 11,
         "bucc": 4,
+        "bucc_pools": 4,
         "tatoeba": 36,
+        "lareqa": 11,
+        "mewslix": 11,
         "panx": 40,
         "udpos": 33,
         "xquad": 11,
@@ -166,7 +191,7 @@ def test_other_languages_training_rows_are_not_used() -> None:
         (
             "jjjjj",
             None,
-            "Known: anli, bucc, ccg, cosmosqa, csqa, hellaswag, mlqa, mnli, panx, pawsx, qqp, siqa,",
+            "Known: anli, bucc, bucc_pools, ccg, cosmosqa, csqa, hellaswag, lareqa, mewslix, mlqa, mnli,",
         ),
         ("squad", "target", f"'squad' is an intermediate task; target tasks are: {', '.join(TARGETS)}."),
         ("xnli", "intermediate", f"'xnli' is a target task; intermediate tasks are: {', '.join(INTERMEDIATE)}."),
