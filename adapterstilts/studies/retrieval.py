@@ -24,8 +24,6 @@ from adapterstilts.training.stages import TrainingStage
 
 #: Settings that matter where nothing is trained for the target: the adapter's shape, and how sentences are read.
 USED = ("adapter", "reduction_factor", "batch_size", "max_length", "precision", "sample_seed")
-#: Options of ``compose`` that have a meaning here alone.
-OPTIONS = ("layer", "pooling", "search")
 
 Intermediates = Callable[[int], tuple[tuple[Artifact, ...], list[dict[str, Any]]]]
 
@@ -77,8 +75,8 @@ def compose_retrieval(
         expression: ``squad`` or ``none``.
         plain: the target's stage, which is never run: it tells task, settings and backbone.
         request: rows.
-        options: of ``OPTIONS``, what the user gave, else None: ``layer``, the number of the layer whose vectors are
-            compared, or ``auto``; ``pooling`` (mean); ``search`` (torch).
+        options: what the user gave, else None: ``layer``, the number of the layer whose vectors are compared, or
+            ``auto``; ``pooling`` (mean); ``search`` (torch).
         given: the settings that the user gave.
         seeds: as the user gave them.
         store: where answers are kept.
