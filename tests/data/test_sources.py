@@ -55,7 +55,7 @@ def test_the_hub_is_asked_for_pinned_revisions(asked: list[tuple[Any, ...]]) -> 
     ]
 
 
-@pytest.mark.parametrize("name", sorted(set(TASKS) - {"ccg", "cosmosqa"}))
+@pytest.mark.parametrize("name", sorted(set(TASKS) - {"ccg", "cosmosqa", "lareqa"}))
 def test_the_same_rows_from_the_hub_and_from_a_mirror(
     name: str, asked: list[tuple[Any, ...]], toy_mirror: Path
 ) -> None:
