@@ -61,7 +61,14 @@ def command(
     max_eval_examples: MaxEvalExamples = None,
     layer: Annotated[
         str | None,
-        typer.Option("--layer", help="For tatoeba and bucc: the layer whose vectors are compared, or auto."),
+        typer.Option("--layer", help="For sentence retrieval: the layer whose vectors are compared, or auto."),
+    ] = None,
+    pooling: Annotated[
+        str | None,
+        typer.Option("--pooling", help="For sentence retrieval: mean over the tokens, or cls, the first one."),
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", help="For sentence retrieval: torch, or faiss, on the CPU; both exact.")
     ] = None,
     report_to: ReportTo = "",
     reference: Reference = False,
@@ -93,6 +100,8 @@ def command(
             split=split,
             max_eval_examples=max_eval_examples,
             layer=layer,
+            pooling=pooling,
+            search=search,
             reporter=reporter,
             report_to=split_list(report_to),
         )

@@ -93,6 +93,8 @@ def show(
         table.add_column("value")
         rows: list[tuple[str, str]] = [("kind", task.kind), ("format", task.format)]
         rows += [(split, _where(source)) for split, source in task.sources.items()]
+        if task.candidates:
+            rows.append(("candidates", f"{_where(task.candidates)}, {'one pool' if task.one_pool else 'by language'}"))
         if task.trains_on:
             rows.append(("trains on", f"the rows of {task.trains_on}"))
         if task.includes:
@@ -110,6 +112,8 @@ def show(
             ("licence", task.license),
             ("citation", task.citation),
         ]
+        if task.note:
+            rows.append(("note", task.note))
         for what, value in rows:
             table.add_row(what, escape(value))
         print_table(table)
@@ -122,6 +126,8 @@ def _where(source: Source) -> str:
         where = (
             f"file {part.dataset}/{part.file}" if part.file else f"{part.dataset} {part.config} {part.split}{revision}"
         )
+        if part.part != (0.0, 1.0):
+            where += f", {part.part[0]:.0%} to {part.part[1]:.0%} of the rows"
         parts.append(f"{where} for {', '.join(part.languages)}" if part is not source and part.languages else where)
     return "; ".join(parts)
 

@@ -29,6 +29,7 @@ TITLES = {
     "accuracy_f1": "mean of both",
     "precision": "precision",
     "recall": "recall",
+    "map@20": "mAP@20",
 }
 
 
@@ -66,6 +67,8 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None, refe
         )
     for line in () if published is None else _published(transfer, published):
         console.print(line, soft_wrap=True)
+    if transfer.target.note:
+        console.print(f"Note: {escape(transfer.target.note)}", soft_wrap=True)
     for line in _layers(transfer):
         console.print(line, soft_wrap=True)
     for reason, count in transfer.skipped.items():
@@ -91,6 +94,10 @@ def _published(transfer: Transfer, published: tuple[Reference, ...]) -> Iterator
 
 def _layers(transfer: Transfer) -> Iterator[str]:
     """Tell which layers' vectors were compared, and what all that were tried scored."""
+    if transfer.layers is not None:
+        from adapterstilts.evaluation.sentence_vectors import POOLINGS
+
+        yield f"Vector of a sentence: {POOLINGS[transfer.layers['composition']['pooling']]} (--pooling)."
     for who, told in (transfer.layers or {}).items():
         if told is None:
             continue

@@ -68,6 +68,9 @@ def write_mirror(root: Path) -> Path:
     xtreme |= {f"XQuAD.{code}": {"validation": rows.spans(code, EVAL_ROWS, "xquad")} for code in ("en", "de", "zh")}
     write_data_set(root, "google/xtreme", xtreme)
     write_xtreme_r(root)
+    write_data_set(root, "mteb/BUCC", {f"{code}-en": {"test": rows.bucc_pool(code)} for code in ("de", "ru")})
+    rows.write_lareqa(root / "google-research-datasets" / "lareqa", ("en", "de", "ru"))
+    rows.write_mewslix(root / "izhx" / "mewsli-x", ("en", "de", "ja"))
     return root
 
 

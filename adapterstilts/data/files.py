@@ -6,7 +6,7 @@ import glob
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.ccgbank import auto_files, read_auto
 from adapterstilts.data.network import hub_reachable
@@ -63,18 +63,26 @@ def load_file(source: Source, root: Path | None, language: str) -> Dataset:
     """
     check_file(source, root)
     path = file_path(source, root, language)
-    if path is not None:
+    document = Path(source.file).suffix == ".json"
+    if path is not None and not document:
         return read_table(path, source)
     if found := _derivations(source, root):
         return tagged_rows({"tokens": words, "tags": tags} for words, tags in read_auto(found))
     import datasets
 
+    # SQuAD's documents have all under one key. By default, pandas reads answers such as "None" and "NA" as missing.
+    how: dict[str, Any] = {"field": "data"} if document else {"keep_default_na": False}
     try:
-        # By default, pandas reads answers such as "None" and "NA" as missing.
-        return datasets.load_dataset("csv", data_files={"train": source.address}, split="train", keep_default_na=False)
+        return datasets.load_dataset(
+            "json" if document else "csv",
+            data_files={"train": str(path or source.address_for(language))},
+            split="train",
+            cache_dir=cache_for(path.parent) if path else None,
+            **how,
+        )
     except Exception as error:  # the library raises whatever its parsers and its network client raise
         raise DataUnavailableError(
-            f"'{source.address}' cannot be read: {first_line(error.__cause__ or error)}."
+            f"'{path or source.address_for(language)}' cannot be read: {first_line(error.__cause__ or error)}."
         ) from error
 
 

@@ -11,11 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapterstilts.data.candidates import Candidates, load_candidates
 from adapterstilts.data.sampling import sample_indices
 from adapterstilts.data.sources import MissingConfigError, MissingDataSetError, load_split
 from adapterstilts.data.tables import check_values
 from adapterstilts.errors import DataFormatError, DataUnavailableError
-from adapterstilts.fingerprints import fingerprint_lines
+from adapterstilts.fingerprints import fingerprint, fingerprint_lines
 from adapterstilts.tasks.columns import field_value, is_plain, needed_columns
 from adapterstilts.tasks.suites import get_suite
 
@@ -43,6 +44,8 @@ class Rows:
     """Languages of the task that the data source does not have."""
     skipped: Mapping[str, int] = field(default_factory=dict)
     """How many rows were left out, by reason."""
+    candidates: Candidates | None = None
+    """For a search task, what is searched."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -50,7 +53,8 @@ class Rows:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the content: the same rows from the Hub and from a mirror have the same."""
-        return fingerprint_lines(self.table)
+        own = fingerprint_lines(self.table)
+        return own if self.candidates is None else fingerprint([own, self.candidates.fingerprint])
 
     def of_language(self, language: str) -> list[int]:
         """Return the positions of the rows of ``language``."""
@@ -65,6 +69,7 @@ def load_rows(
     root: Path | None = None,
     max_examples: int | None = None,
     sample_seed: int = 0,
+    candidates: Candidates | None = None,
 ) -> Rows:
     """Load the rows of a split.
 
@@ -76,6 +81,7 @@ def load_rows(
         max_examples: keep a seeded sample of at most this many rows a language; a smaller sample is
             part of a larger one with the same seed.
         sample_seed: seed of that sample.
+        candidates: those of a search task, if they are loaded already; a sample of the rows keeps them all.
 
     Raises:
         SettingsError: the task has no such split.
@@ -89,6 +95,8 @@ def load_rows(
     missing: list[str] = []
     skipped: Counter[str] = Counter()
     absent: MissingDataSetError | None = None
+    if task.candidates is not None and task.one_pool and candidates is None:
+        candidates = load_candidates(task, wanted, root)
     shared = None if source.language_from == "config" else _raw_rows(task, source, task.source_language, root)
     for language in wanted:
         try:
@@ -107,6 +115,8 @@ def load_rows(
             missing.append(language)
             continue
         rows = [row for row in rows if _in_part(row["id"], source.part)]
+        if candidates is not None and task.one_pool:
+            rows = [row | {"relevant": candidates.relevant(row["relevant"])} for row in rows]
         usable = _usable(task, rows, skipped)
         if max_examples is not None:
             usable = [usable[index] for index in sample_indices(len(usable), max_examples, sample_seed)]
@@ -123,7 +133,9 @@ def load_rows(
         raise absent
     if not kept:
         raise DataUnavailableError(f"The {split} split of '{task.name}' has no usable row in {', '.join(wanted)}.")
-    return Rows(task, split, to_table(task, kept), tuple(found), tuple(missing), dict(skipped))
+    if task.candidates is not None and candidates is None:
+        candidates = load_candidates(task, found, root)
+    return Rows(task, split, to_table(task, kept), tuple(found), tuple(missing), dict(skipped), candidates)
 
 
 def to_table(task: TaskSpec, rows: Sequence[Row]) -> Dataset:
@@ -136,6 +148,7 @@ def to_table(task: TaskSpec, rows: Sequence[Row]) -> Dataset:
         "choices": List(text),
         "tokens": List(text),
         "tags": List(number),
+        "relevant": List(text),
         "answers": {"text": List(text), "answer_start": List(number)},
     }
     features = Features({"id": text, "language": text} | {name: kinds.get(name, text) for name in task.fields})
@@ -184,8 +197,9 @@ def _rows_of(task: TaskSpec, source: Source, language: str, root: Path | None, s
         feature = getattr(raw.features[str(source.columns["tags"])], "feature", None)
         number = _label_reader(task, source, feature, outside=-1)
         columns["tags"] = [[number(tag) for tag in tags] for tags in columns["tags"]]
-    if task.format == "retrieval":  # google/xtreme keeps the line ends of Tatoeba's files
-        columns |= {name: [(text or "").strip() for text in columns[name]] for name in task.fields}
+    if not task.trained:  # google/xtreme keeps the line ends of Tatoeba's files
+        texts = [name for name in task.fields if name != "relevant"]
+        columns |= {name: [(text or "").strip() for text in columns[name]] for name in texts}
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -303,12 +317,19 @@ def _pair_fault(task: TaskSpec, row: Row) -> str | None:
     return None if row["text"] and row["text_pair"] else "empty sentence"
 
 
+def _search_fault(task: TaskSpec, row: Row) -> str | None:
+    if not row["text"]:
+        return "empty sentence"
+    return "no relevant candidate" if task.one_pool and not row["relevant"] else None
+
+
 _FAULTS: dict[str, Callable[[TaskSpec, Row], str | None]] = {
     "classification": _label_fault,
     "multiple_choice": _choice_fault,
     "span": _span_fault,
     "tagging": _tag_fault,
     "retrieval": _pair_fault,
+    "search": _search_fault,
 }
 
 

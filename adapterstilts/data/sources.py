@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapterstilts.data.files import DATA_ROOT_VARIABLE, cache_for, check_file, file_path, first_line, load_file
+from adapterstilts.data.layouts import with_layout
 from adapterstilts.data.network import dataset_cached, hub_reachable
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.tasks.spec import LAB
@@ -72,8 +73,14 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
         DataUnavailableError: the cache has other parts of it, and the Hub cannot be reached.
         DataFormatError: a file is empty, cut or unreadable.
     """
+    raw = _load_raw(source, language, root)
+    return with_layout(source.layout, raw, language) if source.layout else raw
+
+
+def _load_raw(source: Source, language: str, root: Path | None) -> Dataset:
     if source.file:
-        if "{language}" in source.file and file_path(source, root, language) is None:
+        here = file_path(source, root, language) is not None
+        if "{language}" in source.file and not here and (root is not None or not source.address):
             raise MissingConfigError(f"'{source.dataset}' has no file '{source.file_for(language)}'.")
         return load_file(source, root, language)
     config = source.config_for(language)

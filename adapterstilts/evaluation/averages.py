@@ -30,21 +30,15 @@ SCORED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def _languages(
-    tasks: Mapping[str, TaskSpec], names: str, others: Mapping[str, tuple[str, ...]]
-) -> dict[str, tuple[str, ...]]:
+def _languages(tasks: Mapping[str, TaskSpec], names: str) -> dict[str, tuple[str, ...]]:
     """Return the languages by task, as the catalogue has them.
 
     Args:
         tasks: of the suite, by name.
         names: of its tasks that are scored, as prediction folders are named, in the benchmark's order.
-        others: languages of those that the catalogue does not have.
     """
     known = {"bucc2018": "bucc"}
-    return {
-        name: tuple(sorted(others[name] if name in others else tasks[known.get(name, name)].languages))
-        for name in names.split()
-    }
+    return {name: tuple(sorted(tasks[known.get(name, name)].languages)) for name in names.split()}
 
 
 @dataclass(frozen=True)
@@ -57,15 +51,10 @@ class Benchmark:
     groups: Mapping[str, tuple[str, ...]]
 
 
-#: Tasks of XTREME-R that the catalogue does not have. LAReQA is made of XQuAD, without its later Romanian.
-_OTHERS = {
-    "lareqa": TASKS["xquad"].languages,
-    "mewslix": ("ar", "de", "en", "es", "fa", "ja", "pl", "ro", "ta", "tr", "uk"),
-}
 BENCHMARKS: Mapping[str, Benchmark] = {
     DEFAULT_SUITE: Benchmark(
         DEFAULT_SUITE,
-        _languages(TASKS, "xnli pawsx udpos panx xquad mlqa tydiqa bucc2018 tatoeba", {}),
+        _languages(TASKS, "xnli pawsx udpos panx xquad mlqa tydiqa bucc2018 tatoeba"),
         {
             "classification": ("xnli", "pawsx"),
             "tagging": ("udpos", "panx"),
@@ -75,7 +64,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     ),
     XTREME_R: Benchmark(
         XTREME_R,
-        _languages(XTREME_R_TASKS, "xnli xcopa udpos panx xquad mlqa tydiqa mewslix lareqa tatoeba", _OTHERS),
+        _languages(XTREME_R_TASKS, "xnli xcopa udpos panx xquad mlqa tydiqa mewslix lareqa tatoeba"),
         {
             "classification": ("xnli", "xcopa"),
             "tagging": ("udpos", "panx"),

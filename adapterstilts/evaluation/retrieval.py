@@ -6,15 +6,25 @@ Artetxe & Schwenk 2019, Margin-based Parallel Corpus Mining with Multilingual Se
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from adapterstilts.errors import SettingsError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 NEIGHBOURS = 4
 BLOCK_VALUES = 2**24
 """Similarities that are held at once: 64 MiB of float32."""
+WIDTH = 2**16
+"""Candidates of a block, at most."""
+
+Engine = Literal["torch", "faiss"]
+ENGINES: tuple[Engine, ...] = ("torch", "faiss")
+DEFAULT_ENGINE: Engine = "torch"
 
 
 class Pair(NamedTuple):
@@ -34,62 +44,147 @@ def unit(vectors: Tensor) -> Tensor:
     return torch.nn.functional.normalize(vectors.float(), dim=-1)
 
 
-def nearest(queries: Tensor, candidates: Tensor, k: int, *, block_values: int = BLOCK_VALUES) -> tuple[Tensor, Tensor]:
-    """Return the ``k`` candidates with the largest inner product for each query, exactly.
+class Nearest:
+    """The candidates with the largest inner product for each query, exactly, while candidates come a part at a time.
 
     The products are worked out a block at a time, so that memory stays bounded whatever the number of candidates.
+    """
+
+    def __init__(
+        self, queries: Tensor, k: int, *, block_values: int | None = None, engine: Engine = DEFAULT_ENGINE
+    ) -> None:
+        """Begin without any candidates.
+
+        Args:
+            queries: shape (n, hidden).
+            k: how many candidates to keep; fewer where there are fewer. With one, the first of equal ones is kept.
+            block_values: products that are held at once; None takes what memory allows.
+            engine: what works out the products; ``faiss`` may order equal candidates otherwise.
+        """
+        import torch
+
+        self.queries, self.k, self.engine, self.block_values = queries, k, engine, block_values
+        self.values = torch.empty((len(queries), 0), dtype=queries.dtype, device=queries.device)
+        """Products, largest first, shape (n, candidates kept)."""
+        self.positions = torch.empty((len(queries), 0), dtype=torch.long, device=queries.device)
+        """Places of the candidates, in the order in which they came."""
+        self.seen = 0
+
+    def add(self, candidates: Tensor) -> None:
+        """Weigh more candidates, shape (m, hidden), against those that were kept."""
+        import torch
+
+        held = self.block_values or block_size(self.queries.device)
+        width = max(1, min(len(candidates), held, WIDTH))
+        height = max(1, held // width)
+        kept = min(self.k, self.seen + len(candidates))
+        values = self.queries.new_empty((len(self.queries), kept))
+        positions = torch.empty((len(self.queries), kept), dtype=torch.long, device=self.queries.device)
+        for top in range(0, len(self.queries), height):
+            rows = slice(top, top + height)
+            best, where = self.values[rows], self.positions[rows]
+            for left in range(0, len(candidates), width):
+                found, at = self._of_block(self.queries[rows], candidates[left : left + width])
+                joined, places = torch.cat([best, found], dim=1), torch.cat([where, at + self.seen + left], dim=1)
+                order = joined.argsort(dim=1, descending=True, stable=True)[:, : self.k]
+                best, where = joined.gather(1, order), places.gather(1, order)
+            values[rows], positions[rows] = best, where
+        self.values, self.positions = values, positions
+        self.seen += len(candidates)
+
+    def _of_block(self, rows: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
+        k = min(self.k, len(block))
+        if self.engine == "faiss":
+            return _faiss_nearest(rows, block, k)
+        products = rows @ block.T
+        if k == 1:
+            at = products.argmax(dim=1, keepdim=True)
+            return products.gather(1, at), at
+        values, at = products.topk(k, dim=1)
+        return values, at
+
+
+def block_size(device: torch.device) -> int:
+    """Return how many float32 products to hold at once: 64 MiB of them, or a 16th of the free memory of a GPU."""
+    import torch
+
+    if device.type != "cuda":
+        return BLOCK_VALUES
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(BLOCK_VALUES, int(free) // 16 // 4)
+
+
+def check_engine(name: str) -> Engine:
+    """Return the search engine of this name.
+
+    Raises:
+        SettingsError: there is none, or it is not installed; says what to do.
+    """
+    if name == "faiss" and importlib.util.find_spec("faiss") is None:
+        raise SettingsError("--search faiss needs the package: `pip install adapterstilts[faiss]`, or --search torch.")
+    for known in ENGINES:
+        if name == known:
+            return known
+    raise SettingsError(f"--search '{name}' is none of {', '.join(ENGINES)}.")
+
+
+def _faiss_nearest(queries: Tensor, candidates: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return what faiss's exact search finds (https://arxiv.org/abs/2401.08281); it works on the CPU."""
+    import faiss
+    import torch
+
+    if not len(queries):
+        return queries.new_empty((0, k)), torch.empty((0, k), dtype=torch.long, device=queries.device)
+    sides = (side.detach().float().cpu().numpy() for side in (queries, candidates))
+    values, positions = faiss.knn(*sides, k, metric=faiss.METRIC_INNER_PRODUCT)
+    return torch.from_numpy(values).to(queries), torch.from_numpy(positions).to(queries.device)
+
+
+def nearest(
+    queries: Tensor,
+    candidates: Tensor,
+    k: int,
+    *,
+    block_values: int | None = None,
+    engine: Engine = DEFAULT_ENGINE,
+) -> tuple[Tensor, Tensor]:
+    """Return the ``k`` candidates with the largest inner product for each query, exactly.
 
     Args:
         queries: shape (n, hidden).
         candidates: shape (m, hidden), at least one.
-        k: how many; fewer where there are fewer candidates. With one, the first of equal candidates is taken.
-        block_values: products that are held at once.
+        k, block_values, engine: as for ``Nearest``.
 
     Returns:
         products, largest first, and positions of the candidates, both of shape (n, min(k, m)).
     """
-    import torch
-
-    k = min(k, len(candidates))
-    width = max(1, min(len(candidates), block_values))
-    height = max(1, block_values // width)
-    values, positions = [], []
-    for top in range(0, len(queries), height):
-        rows = queries[top : top + height]
-        best = torch.empty((len(rows), 0), dtype=queries.dtype, device=queries.device)
-        where = torch.empty((len(rows), 0), dtype=torch.long, device=queries.device)
-        for left in range(0, len(candidates), width):
-            block = rows @ candidates[left : left + width].T
-            if k == 1:
-                at = block.argmax(dim=1, keepdim=True)
-                found = block.gather(1, at)
-            else:
-                found, at = block.topk(min(k, block.shape[1]), dim=1)
-            joined, places = torch.cat([best, found], dim=1), torch.cat([where, at + left], dim=1)
-            order = joined.argsort(dim=1, descending=True, stable=True)[:, :k]
-            best, where = joined.gather(1, order), places.gather(1, order)
-        values.append(best)
-        positions.append(where)
-    if not values:
-        return queries.new_empty((0, k)), torch.empty((0, k), dtype=torch.long, device=queries.device)
-    return torch.cat(values), torch.cat(positions)
+    found = Nearest(queries, k, block_values=block_values, engine=engine)
+    found.add(candidates)
+    return found.values, found.positions
 
 
-def nearest_pairs(sources: Tensor, targets: Tensor, *, block_values: int = BLOCK_VALUES) -> list[Pair]:
+def nearest_pairs(
+    sources: Tensor, targets: Tensor, *, block_values: int | None = None, engine: Engine = DEFAULT_ENGINE
+) -> list[Pair]:
     """Return for each source the target with the largest cosine, in the order of the sources.
 
     Args:
         sources: sentence vectors, shape (n, hidden).
         targets: those of the candidates, shape (m, hidden).
-        block_values: similarities that are held at once.
+        block_values, engine: as for ``Nearest``.
     """
-    values, positions = nearest(unit(sources), unit(targets), 1, block_values=block_values)
+    values, positions = nearest(unit(sources), unit(targets), 1, block_values=block_values, engine=engine)
     found = zip(values[:, 0].tolist(), positions[:, 0].tolist(), strict=True)
     return [Pair(value, source, target) for source, (value, target) in enumerate(found)]
 
 
 def mined_pairs(
-    sources: Tensor, targets: Tensor, *, k: int = NEIGHBOURS, block_values: int = BLOCK_VALUES
+    sources: Tensor,
+    targets: Tensor,
+    *,
+    k: int = NEIGHBOURS,
+    block_values: int | None = None,
+    engine: Engine = DEFAULT_ENGINE,
 ) -> list[Pair]:
     """Return the pairs with the best ratio margins, best first; no sentence is in two of them.
 
@@ -100,13 +195,13 @@ def mined_pairs(
     Args:
         sources, targets: sentence vectors, shapes (n, hidden) and (m, hidden), n and m above 0.
         k: neighbours.
-        block_values: similarities that are held at once.
+        block_values, engine: as for ``Nearest``.
     """
     import torch
 
     sources, targets = unit(sources), unit(targets)
-    forward, forward_at = nearest(sources, targets, k, block_values=block_values)
-    backward, backward_at = nearest(targets, sources, k, block_values=block_values)
+    forward, forward_at = nearest(sources, targets, k, block_values=block_values, engine=engine)
+    backward, backward_at = nearest(targets, sources, k, block_values=block_values, engine=engine)
     source_means, target_means = forward.mean(dim=1), backward.mean(dim=1)
 
     def best(cosines: Tensor, own: Tensor, others: Tensor, at: Tensor) -> tuple[list[float], list[int]]:

@@ -1,10 +1,11 @@
 """Sentence retrieval, zero-shot: which translation an encoder's vectors find, and which of its layers is asked.
 
 The choice of the layer moves Tatoeba's accuracy by 26 points for one and the same frozen encoder, so ``auto`` chooses
-it by a rule that the bare backbone and every composition follow alike, never on the rows that are scored: on the
-task's validation rows where there are any (BUCC), else for each language on the mean of all others (Tatoeba). Scores
-of all layers that were tried are kept with the evaluation. The candidates are the rows that are scored: a sample of
-them (``max_examples``) has fewer, and is easier.
+it by a rule that the bare backbone and every composition follow alike, never on the rows that are scored: where a
+threshold has to be fitted anyway, on the rows that it is fitted on (BUCC), else for each language on the mean of all
+others (Tatoeba, LAReQA, Mewsli-X). Scores of all layers that were tried are kept with the evaluation. The candidates
+are those of the task (``adapterstilts.evaluation.pool_search``) or, where it has none, the rows that are scored: a
+sample of them (``max_examples``) has fewer then, and is easier.
 """
 
 from __future__ import annotations
@@ -18,9 +19,23 @@ from typing import TYPE_CHECKING, Any
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows
 from adapterstilts.errors import SettingsError
-from adapterstilts.evaluation.retrieval import Pair, mined_pairs, nearest_pairs, pair_threshold
+from adapterstilts.evaluation.pool_search import Reader, mined, pool_threshold, pool_values, ranked, reads
+from adapterstilts.evaluation.retrieval import (
+    DEFAULT_ENGINE,
+    Engine,
+    Pair,
+    mined_pairs,
+    nearest_pairs,
+    pair_threshold,
+)
 from adapterstilts.evaluation.scoring import scores_of, statistics_by_language
-from adapterstilts.evaluation.sentence_vectors import check_layer, layer_count, sentence_vectors
+from adapterstilts.evaluation.sentence_vectors import (
+    DEFAULT_POOLING,
+    Pooling,
+    check_layer,
+    layer_count,
+    sentence_vectors,
+)
 from adapterstilts.evaluation.zero_shot import (
     Evaluation,
     EvaluationRequest,
@@ -39,10 +54,10 @@ if TYPE_CHECKING:
     from adapterstilts.models.identity import BackboneIdentity
 
 #: Metrics of pairs that are mined: a sentence may have no translation among the candidates, a threshold decides.
-MINED = ("bucc_f1",)
+MINED = ("bucc_f1", "bucc_pool_f1")
 
-Found = Mapping[int, Mapping[str, list[Pair]]]
-"""Pairs by layer and language; positions are those of the rows."""
+Found = Mapping[int, Mapping[str, list[Any]]]
+"""By layer and language, pairs whose positions are those of the rows, or hits among candidates."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,8 @@ class Search:
     """The layer to take; None chooses it."""
     settings: EncodingSettings
     request: EvaluationRequest
+    pooling: Pooling = DEFAULT_POOLING
+    engine: Engine = DEFAULT_ENGINE
 
     def __post_init__(self) -> None:
         if self.layer is None and self.fitting is None and len(self.rows.languages) < 2:
@@ -82,11 +99,21 @@ class Search:
             "layer": "auto" if self.layer is None else self.layer,
             "encoding": dataclasses.asdict(self.settings),
             "precision": self.request.precision,
+            "pooling": self.pooling,
+            "search": self.engine,
         }
 
 
-def search_for(request: EvaluationRequest, rows: Rows, settings: EncodingSettings, layer: int | None) -> Search:
-    """Return the search of rows, with the rows to fit it on.
+def search_for(
+    request: EvaluationRequest,
+    rows: Rows,
+    settings: EncodingSettings,
+    layer: int | None,
+    *,
+    pooling: Pooling = DEFAULT_POOLING,
+    engine: Engine = DEFAULT_ENGINE,
+) -> Search:
+    """Return the search of rows, with the rows to fit it on, which have the same candidates.
 
     Raises:
         SettingsError: the layer cannot be chosen; says why.
@@ -94,9 +121,9 @@ def search_for(request: EvaluationRequest, rows: Rows, settings: EncodingSetting
     """
     task = rows.task
     fitting = None
-    if "validation" in task.sources and rows.split != "validation" and (layer is None or task.metric in MINED):
-        fitting = replace(request, split="validation", languages=rows.languages).rows(task)
-    return Search(rows, fitting, layer, settings, request)
+    if "validation" in task.sources and rows.split != "validation" and task.metric in MINED:
+        fitting = replace(request, split="validation", languages=rows.languages).rows(task, rows.candidates)
+    return Search(rows, fitting, layer, settings, request, pooling, engine)
 
 
 def run_search(
@@ -156,9 +183,15 @@ def _answers(
 
     fitting = search.fitting
     fitted_rows = fitting or search.rows
-    fitted, report = found_in(fitted_rows, layers)
+    scored: Found
+    if search.rows.candidates is not None:
+        fitted, scored, report = _found_in_pool(backbone, search, layers, store, f"Searching with {name}", reporter)
+    else:
+        fitted, report = found_in(fitted_rows, layers)
+        scored = fitted
+    threshold = _threshold if search.rows.candidates is None else pool_threshold
     thresholds = {
-        layer: {code: _threshold(pairs, fitted_rows, code) if search.mined else None for code, pairs in found.items()}
+        layer: {code: threshold(pairs, fitted_rows, code) if search.mined else None for code, pairs in found.items()}
         for layer, found in fitted.items()
     }
     sweep = {layer: _scores(fitted_rows, fitted[layer], thresholds[layer]) for layer in layers}
@@ -171,8 +204,7 @@ def _answers(
         codes = search.rows.languages
         chosen = {code: _best(sweep, [other for other in codes if other != code]) for code in codes}
         chosen_on = "the other languages"
-    scored = fitted
-    if fitting is not None:
+    if fitting is not None and search.rows.candidates is None:
         scored, report = found_in(search.rows, sorted(set(chosen.values())))
     pairs = {code: scored[chosen[code]][code] for code in search.rows.languages}
     limits = {code: thresholds[chosen[code]][code] for code in search.rows.languages}
@@ -181,12 +213,47 @@ def _answers(
         "layers": {
             "chosen": chosen,
             "chosen_on": chosen_on,
+            "pooling": search.pooling,
             "sweep": {str(layer): {code: round(score, 2) for code, score in by.items()} for layer, by in sweep.items()},
         },
     }
     if search.mined:
         more["thresholds"] = limits
-    return [Answer(value, score) for value, score in _values(search.rows, pairs, limits)], more
+    values = _values if search.rows.candidates is None else pool_values
+    return [Answer(value, score) for value, score in values(search.rows, pairs, limits)], more
+
+
+def _found_in_pool(
+    backbone: Backbone, search: Search, layers: Sequence[int], store: Store, title: str, reporter: Reporter
+) -> tuple[Found, Found, Mapping[str, int]]:
+    """Return what each layer finds among the candidates for the rows to fit on, and for those that are scored."""
+    done = 0
+
+    def read(count: int) -> None:
+        nonlocal done
+        done += count
+        reporter.advance(done)
+
+    reader = Reader(
+        backbone,
+        search.settings,
+        search.request.batch_size,
+        search.request.precision,
+        search.pooling,
+        search.engine,
+        store.home,
+        read,
+    )
+    parts = [search.rows] if search.fitting is None else [search.fitting, search.rows]
+    reporter.begin(f"{title} in {len(search.rows.languages)} languages", reads(parts, layers, reader))
+    try:
+        if not search.mined:
+            hits, report = ranked(search.rows, layers, reader)
+            return hits, hits, report
+        found, report = mined(parts, layers, reader)
+    finally:
+        reporter.end()
+    return found[0], found[-1], report
 
 
 def _found(
@@ -218,12 +285,16 @@ def _found(
                 layers,
                 batch_size=search.request.batch_size,
                 precision=search.request.precision,
+                pooling=search.pooling,
                 progress=lambda count, before=done: reporter.advance(before + count),  # type: ignore[misc]
             )
             done += len(features)
             for layer, values in zip(layers, vectors, strict=True):
                 left, right = values[: len(sides[0])], values[len(sides[0]) :]
-                pairs = (mined_pairs if search.mined else nearest_pairs)(left, right)
+                if search.mined:
+                    pairs = mined_pairs(left, right, engine=search.engine)
+                else:  # as XTREME does: the English sentences are looked for among those of the language
+                    pairs = nearest_pairs(right, left, engine=search.engine)
                 found[layer][code] = [Pair(score, sides[0][one], sides[1][other]) for score, one, other in pairs]
     finally:
         reporter.end()
@@ -242,9 +313,10 @@ def _threshold(pairs: Sequence[Pair], rows: Rows, language: str) -> float:
     return pair_threshold([pair.score for pair in pairs], right, len(gold))
 
 
-def _scores(rows: Rows, pairs: Mapping[str, list[Pair]], limits: Mapping[str, float | None]) -> dict[str, float]:
+def _scores(rows: Rows, pairs: Mapping[str, list[Any]], limits: Mapping[str, float | None]) -> dict[str, float]:
     """Return the main score in each language."""
-    statistics = statistics_by_language(rows, [value for value, _ in _values(rows, pairs, limits)])
+    values = _values if rows.candidates is None else pool_values
+    statistics = statistics_by_language(rows, [value for value, _ in values(rows, pairs, limits)])
     return {code: next(iter(scores_of(rows.task.metric, table).values())) for code, table in statistics.items()}
 
 

@@ -1,9 +1,9 @@
-"""Sentence vectors of a frozen encoder: the mean of a layer's token vectors, with whatever adapters are active."""
+"""Sentence vectors of a frozen encoder: a layer's token vectors made one, with whatever adapters are active."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from adapterstilts.errors import ExpressionError, SettingsError
 from adapterstilts.evaluation.inference import run_in_batches
@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from adapterstilts.models.backbone import Backbone
+
+Pooling = Literal["mean", "cls"]
+POOLINGS: Mapping[Pooling, str] = {"mean": "the mean over the tokens", "cls": "the first token"}
+DEFAULT_POOLING: Pooling = "mean"
+
+
+def check_pooling(name: str) -> Pooling:
+    """Return the pooling of this name.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    for known in POOLINGS:
+        if name == known:
+            return known
+    raise SettingsError(f"--pooling '{name}' is none of {', '.join(POOLINGS)}.")
 
 
 def layer_count(backbone: Backbone) -> int:
@@ -40,9 +56,10 @@ def sentence_vectors(
     *,
     batch_size: int = 32,
     precision: str = "fp32",
+    pooling: Pooling = DEFAULT_POOLING,
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Return the mean over the tokens, special tokens included, of the output of some layers, as jiant takes it.
+    """Return a vector of each sentence from the output of some layers.
 
     Args:
         backbone: the encoder; adapters that are active on its model are used, heads are not.
@@ -50,6 +67,8 @@ def sentence_vectors(
         layers: which; 0 is the embeddings.
         batch_size: sentences a forward pass.
         precision: ``fp32`` or ``bf16`` (autocast).
+        pooling: ``mean`` over the tokens, special tokens included, as jiant takes it; ``cls``, the first token, as
+            XTREME-R takes it for LAReQA and Mewsli-X.
         progress: told the number of sentences done after each batch.
 
     Returns:
@@ -73,8 +92,13 @@ def sentence_vectors(
                 "An adapter of this composition lengthens the input (prompt tuning); sentence vectors need one "
                 "that does not, such as seq_bn."
             )
+        # Some tokenizers pad on the left.
+        first, every = batch["attention_mask"].argmax(dim=1), torch.arange(len(mask), device=device)
         for number, layer in enumerate(layers):
-            vectors[number, chosen] = (states[layer].float() * mask).sum(dim=1) / mask.sum(dim=1)
+            if pooling == "cls":
+                vectors[number, chosen] = states[layer][every, first].float()
+            else:
+                vectors[number, chosen] = (states[layer].float() * mask).sum(dim=1) / mask.sum(dim=1)
 
     run_in_batches(
         lambda batch: encoder(**batch, output_hidden_states=True, return_dict=True),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapterstilts.data.candidates import Candidates
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError
@@ -64,8 +65,8 @@ class EvaluationRequest:
     batch_size: int = 32
     precision: str = "fp32"
 
-    def rows(self, task: TaskSpec) -> Rows:
-        """Load the rows to be answered."""
+    def rows(self, task: TaskSpec, candidates: Candidates | None = None) -> Rows:
+        """Load the rows to be answered; their candidates, too, unless they are given."""
         return load_rows(
             task,
             self.split or task.evaluation_split,
@@ -73,6 +74,7 @@ class EvaluationRequest:
             root=self.root,
             max_examples=self.max_examples,
             sample_seed=self.sample_seed,
+            candidates=candidates,
         )
 
 

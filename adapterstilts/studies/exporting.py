@@ -26,8 +26,8 @@ from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 
 TATOEBA_NOTE = (
-    "tatoeba: each sentence is searched among the English ones. XTREME's own label files are about the other way, so "
-    "score it against labels written here."
+    "tatoeba: a line is the row of the sentence found for an English one, in the order of the rows. XTREME's own test "
+    "files have the English sentences in another order, so score it against labels written here."
 )
 
 

@@ -56,6 +56,12 @@ def fetch(
         for language in _languages(spec, split, languages)
         for source in spec.source(split).parts(language)
     ]
+    plan += [
+        (spec.candidates, language)
+        for spec in specs
+        if spec.candidates is not None
+        for language in _of_candidates(spec, languages)
+    ]
     fetched: list[dict[str, Any]] = []
     if world.name == LAB:
         fetched.append({"kind": "embedded", "id": LAB, "detail": _EMBEDDED.format("its rows are generated")})
@@ -98,3 +104,10 @@ def _languages(spec: TaskSpec, split: str, asked: str) -> tuple[str, ...]:
     if spec.source(split).language_from != "config" or len(known) == 1:
         return known[:1]
     return parse_languages(asked, known, what=f"'{spec.name}'", among=get_suite(spec.suite).languages)
+
+
+def _of_candidates(spec: TaskSpec, asked: str) -> tuple[str, ...]:
+    """Return the languages whose candidates are loaded: of a pool of all languages, all."""
+    if spec.candidates is None or spec.candidates.language_from != "config":
+        return (spec.source_language,)
+    return spec.languages if spec.one_pool else _languages(spec, spec.evaluation_split, asked)

@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from adapterstilts.errors import ExpressionError, SettingsError
+from adapterstilts.evaluation.retrieval import DEFAULT_ENGINE, check_engine
 from adapterstilts.evaluation.sentence_search import run_search, search_for
+from adapterstilts.evaluation.sentence_vectors import DEFAULT_POOLING, check_pooling
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest
 from adapterstilts.models.backbone import input_limit
 from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing
@@ -22,7 +24,6 @@ from adapterstilts.training.stages import TrainingStage
 
 #: Settings that matter where nothing is trained for the target: the adapter's shape, and how sentences are read.
 USED = ("adapter", "reduction_factor", "batch_size", "max_length", "precision", "sample_seed")
-
 
 Intermediates = Callable[[int], tuple[tuple[Artifact, ...], list[dict[str, Any]]]]
 
@@ -65,7 +66,7 @@ def compose_retrieval(
     expression: Expression,
     plain: TrainingStage,
     request: EvaluationRequest,
-    layer: str | None,
+    options: Mapping[str, str | None],
     given: Mapping[str, Any],
     seeds: tuple[int, ...],
     store: Store,
@@ -79,7 +80,8 @@ def compose_retrieval(
         expression: ``squad`` or ``none``.
         plain: the target's stage, which is never run: it tells task, settings and backbone.
         request: rows.
-        layer: number of the layer whose vectors are compared, or ``auto`` (None).
+        options: what the user gave, else None: ``layer``, the number of the layer whose vectors are compared, or
+            ``auto``; ``pooling`` (mean); ``search`` (torch).
         given: the settings that the user gave.
         seeds: as the user gave them.
         store: where answers are kept.
@@ -92,11 +94,13 @@ def compose_retrieval(
         AdapterStiltsError: says what is wrong and what to do.
     """
     task, identity = plain.task, plain.backbone
-    number = check_retrieval(expression, task, layer, given, seeds)
+    number = check_retrieval(expression, task, options.get("layer"), given, seeds)
+    pooling = check_pooling(options.get("pooling") or DEFAULT_POOLING)
+    engine = check_engine(options.get("search") or DEFAULT_ENGINE)
     limit = input_limit(backbone, identity.hub_revision)
     plain.check_length(limit)
     rows = request.rows(task)
-    search = search_for(request, rows, plain.settings.encoding, number)
+    search = search_for(request, rows, plain.settings.encoding, number, pooling=pooling, engine=engine)
 
     def searched(artifact: Artifact | None) -> Evaluation:
         return run_search(artifact, search, store, identity=identity, backbone=backbone, reporter=reporter)

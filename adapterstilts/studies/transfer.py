@@ -136,6 +136,8 @@ def compose(
     split: str | None = None,
     max_eval_examples: int | None = None,
     layer: str | None = None,
+    pooling: str | None = None,
+    search: str | None = None,
     reporter: Reporter | None = None,
     report_to: tuple[str, ...] = (),
 ) -> Transfer:
@@ -157,6 +159,8 @@ def compose(
         split: ``validation`` or ``test``; None is the split that the target is scored on.
         max_eval_examples: evaluate on a seeded sample of at most so many rows a language.
         layer: for retrieval targets, which train nothing: the layer whose vectors are compared, or ``auto`` (None).
+        pooling: for these, what makes one vector of a sentence's tokens: ``mean`` (None) or ``cls``.
+        search: for these, what compares the vectors, exactly in either case: ``torch`` (None) or ``faiss``.
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do. What was finished before is kept.
@@ -180,17 +184,18 @@ def compose(
 
     # All that can be wrong with the call shows here, before hours of training.
     plain = stage_for(chosen_seeds[0], Nothing())
-    if spec.format == "retrieval":
+    options = {"layer": layer, "pooling": pooling, "search": search}
+    if not spec.trained:
         from adapterstilts.studies.retrieval import compose_retrieval
 
         def intermediates(limit: int) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
             return intermediate_adapters(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
 
         return compose_retrieval(
-            parsed, plain, request, layer, settings or {}, chosen_seeds, kept, intermediates, backbone, reporter
+            parsed, plain, request, options, settings or {}, chosen_seeds, kept, intermediates, backbone, reporter
         )
-    if layer is not None:
-        raise SettingsError(f"--layer is for targets of sentence retrieval, which '{spec.name}' is not; leave it out.")
+    if idle := ", ".join(f"--{name}" for name, value in options.items() if value is not None):
+        raise SettingsError(f"{idle} is for targets of sentence retrieval, which '{spec.name}' is not; leave it out.")
     _ = plain.composition, plain.train_rows, plain.validation_rows
     rows = request.rows(spec)
 
@@ -290,7 +295,7 @@ def evaluate(
 
 
 def _check_access(spec: TaskSpec, root: Path | None) -> None:
-    for source in spec.sources.values():
+    for source in (*spec.sources.values(), *((spec.candidates,) if spec.candidates else ())):
         check_access(source, root)
 
 

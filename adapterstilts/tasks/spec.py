@@ -9,7 +9,7 @@ from typing import Any, Literal
 from adapterstilts.errors import SettingsError
 from adapterstilts.tasks.columns import Column
 
-FormatName = Literal["classification", "multiple_choice", "span", "tagging", "retrieval"]
+FormatName = Literal["classification", "multiple_choice", "span", "tagging", "retrieval", "search"]
 Kind = Literal["intermediate", "target"]
 Split = Literal["train", "validation", "test"]
 
@@ -36,6 +36,7 @@ FORMAT_FIELDS: dict[FormatName, tuple[str, ...]] = {
     "span": ("question", "context", "answers"),
     "tagging": ("tokens", "tags"),
     "retrieval": ("text", "text_pair"),
+    "search": ("text", "relevant"),
 }
 
 
@@ -68,7 +69,8 @@ class Source:
     """What texts that are made of several columns say for a value."""
     file: str = ""
     """Name of a file below ``dataset`` (a folder in the data root, or an absolute one), for rows that no data set on
-    the Hub holds: comma separated (``.csv``), JSON lines (``.jsonl``), ``.parquet``, else lines of words and tags with
+    the Hub holds: comma separated (``.csv``), JSON lines (``.jsonl``), ``.parquet``, a JSON
+    document (``.json``), else lines of words and tags with
     a tab between them. ``{language}`` in it stands for a language's name as in ``config``."""
     address: str = ""
     """Where ``file`` can be fetched; empty where the user has to bring it."""
@@ -77,6 +79,8 @@ class Source:
     sections: tuple[int, int] | None = None
     """First and last section of the Wall Street Journal, for rows that may lie below ``dataset`` as CCGbank's own files
     (``wsj_SSNN.auto``) where ``file`` does not."""
+    layout: str = ""
+    """Name in ``adapterstilts.data.layouts`` of what makes rows of a data set that has none, lists in one row, say."""
     more: tuple[Source, ...] = ()
     """Other sources whose rows follow these, for a task that joins several data sets under one head, or that has some
     of its languages from another data set."""
@@ -94,6 +98,10 @@ class Source:
     def file_for(self, language: str) -> str:
         """Return the file that holds the rows of ``language`` (a code)."""
         return self.file.replace("{language}", self.language_names.get(language, language))
+
+    def address_for(self, language: str) -> str:
+        """Return where the file of ``language`` (a code) can be fetched."""
+        return self.address.replace("{language}", self.language_names.get(language, language))
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,10 @@ class TaskSpec:
     """Whether a question of a span task may have no answer."""
     parallel: bool = False
     """Whether the test rows of all languages are translations of the same originals, in the same order."""
+    candidates: Source | None = None
+    """Where the candidates are among which what is relevant to a row is searched (format ``search``)."""
+    one_pool: bool = False
+    """Whether candidates of all languages are one pool, else each language is searched among its own."""
     trains_on: str | None = None
     """Name of the task whose training rows a target task uses, where they are not its own."""
     includes: tuple[str, ...] = ()
@@ -136,7 +148,7 @@ class TaskSpec:
     source_language: str = "en"
     """Code of the language of its training rows."""
     note: str = ""
-    """What else a user has to know: how a benchmark goes about it, what could not be verified."""
+    """What else has to be known to read a score: where the protocol is not the published one, what was not verified."""
     definition: str = ""
     """Fingerprint of the task file that a task of the user's own comes from; empty for tasks of the catalogue."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
@@ -148,6 +160,11 @@ class TaskSpec:
         names = FORMAT_FIELDS[self.format]
         paired = self.format != "classification" or any("text_pair" in one.columns for one in self.sources.values())
         return names if paired else tuple(name for name in names if name != "text_pair")
+
+    @property
+    def trained(self) -> bool:
+        """Whether an adapter is trained for it; else sentence vectors are compared."""
+        return self.format not in ("retrieval", "search")
 
     @property
     def training_data(self) -> frozenset[str]:

@@ -97,7 +97,7 @@ def read_task_file(path: Path, known: Mapping[str, TaskSpec]) -> TaskSpec:
         faults.add("format", "retrieval trains nothing, so it is for target tasks")
     if not isinstance(given.get("settings", {}), dict):
         faults.add("settings", "must be a mapping of training settings and their values")
-    texts = {key: faults.text(given, key) for key in ("title", "license", "citation", "note")}
+    title, license_, citation, note = (faults.text(given, key) for key in ("title", "license", "citation", "note"))
     faults.raise_if_any(f"The task file '{path}'")
     return TaskSpec(
         name=name,
@@ -114,7 +114,10 @@ def read_task_file(path: Path, known: Mapping[str, TaskSpec]) -> TaskSpec:
         includes=tuple(given.get("includes", ())),
         definition=fingerprint({key: value for key, value in given.items() if key not in _FOR_PEOPLE}),
         recipe=given.get("settings", {}),
-        **texts,
+        title=title,
+        license=license_,
+        citation=citation,
+        note=note,
     )
 
 

@@ -63,6 +63,11 @@ def test_sentence_retrieval_trains_nothing_and_tells_its_layers(own_world: World
     assert {"mnli.tatoeba.test", "none.tatoeba.test"} <= {item["name"] for item in listed}
     fixed = document("compose", *command[:4], *own_world.options, "--max-length", 64, "--layer", 1, "--languages", "ru")
     assert fixed["layers"]["baseline"]["chosen"] == {"ru": 1}
+    assert "Vector of a sentence: the mean over the tokens (--pooling)." in shown
+    pools = ("compose", "none", "--target", "bucc_pools", *own_world.options, "--max-length", 64, "--layer", 1)
+    shown = " ".join(call(*pools, "--pooling", "cls").stdout.split())
+    assert "Vector of a sentence: the first token (--pooling)." in shown
+    assert "Note: Not the published protocol: layer and threshold are fitted on a fixed half" in shown
     says = refused("compose", "mnli+squad", *command[2:])
     assert "Name one adapter: 'mnli' or 'squad'" in says
 

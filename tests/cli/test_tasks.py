@@ -35,6 +35,15 @@ def test_a_task_in_full() -> None:
     assert "O, B-PER, I-PER" in told("tasks", "show", "panx", "--suite", "lab")
 
 
+def test_what_is_searched_and_what_has_to_be_known_of_it() -> None:
+    shown = told("tasks", "show", "mewslix")
+    assert "candidates izhx/mewsli-x candidate_entities test at 7e3723faa1, one pool" in shown
+    assert "note Never run on the data themselves" in shown
+    shown = told("tasks", "show", "bucc_pools")
+    assert "test mteb/BUCC {language}-en test at 4145722474, 50% to 100% of the rows" in shown
+    assert "candidates mteb/BUCC {language}-en test at 4145722474, by language" in shown
+
+
 def test_a_task_as_a_document() -> None:
     (listed,) = (task for task in json.loads(call("tasks", "--json").stdout) if task["name"] == "tydiqa")
     shown = json.loads(call("tasks", "show", "tydiqa", "--json").stdout)

@@ -67,6 +67,7 @@ INPUTS: dict[str, tuple[list[Any], list[Any]]] = {
     "token_accuracy": ([["N", "N/N", "S"], ["."]], [["N", "N", "S"], ["."]]),
     "retrieval_accuracy": (["de-0", "de-0", "de-2"], ["de-0", "de-1", "de-2"]),
     "bucc_f1": (["de-0", "", "de-1"], ["de-0", "de-1", "de-2"]),
+    "bucc_pool_f1": (["en-1", "", "en-3", "en-9"], [["en-1"], ["en-2"], [], ["en-4", "en-9"]]),
     "map@20": ([["a", "b"], ["c"], []], [["b"], ["c", "d"], ["e"]]),
     "squad": (
         [{"id": "b", "prediction_text": "the cat"}, {"id": "a", "prediction_text": ""}],
@@ -347,3 +348,9 @@ def test_entity_f1_by_hand() -> None:
 def test_tags_of_the_wrong_form(predicted: list, gold: list, message: str) -> None:
     with pytest.raises(DataFormatError, match=message):
         get_metric("entity_f1").score(predicted, gold)
+
+
+def test_mining_among_sentences_of_which_few_have_a_translation() -> None:
+    """Three pairs are mined, two of them right; four are gold, two of them of one sentence."""
+    found = get_metric("bucc_pool_f1").score(*INPUTS["bucc_pool_f1"])
+    assert found == pytest.approx({"f1": 100 * 4 / 7, "precision": 200 / 3, "recall": 50.0})

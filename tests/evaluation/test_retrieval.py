@@ -9,7 +9,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapterstilts.evaluation.retrieval import mined_pairs, nearest, nearest_pairs, pair_threshold, unit
+from adapterstilts.errors import SettingsError
+from adapterstilts.evaluation import retrieval
+from adapterstilts.evaluation.retrieval import (
+    Nearest,
+    block_size,
+    check_engine,
+    mined_pairs,
+    nearest,
+    nearest_pairs,
+    pair_threshold,
+    unit,
+)
 
 
 def vectors(seed: int, count: int, width: int = 5) -> torch.Tensor:
@@ -35,6 +46,56 @@ def test_the_search_is_exact_whatever_the_blocks(seed: int, n: int, m: int, k: i
         order = sorted(range(m), key=lambda number: -products[number])[:k]
         assert at == order
         assert found == pytest.approx([products[number] for number in order], abs=1e-5)
+
+
+@given(st.integers(0, 999), st.integers(0, 9), st.lists(st.integers(0, 5), max_size=4), st.integers(1, 5))
+def test_candidates_may_come_in_parts(seed: int, n: int, parts: list[int], k: int) -> None:
+    queries, candidates = vectors(seed, n), vectors(seed + 1, sum(parts))
+    found = Nearest(queries, k, block_values=7)
+    for part in candidates.split(parts):
+        found.add(part)
+    values, positions = nearest(queries, candidates, k)
+    assert found.seen == len(candidates)
+    torch.testing.assert_close(found.values, values)
+    assert found.positions.tolist() == positions.tolist()
+
+
+def test_a_block_is_never_wider_than_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: list[tuple[int, ...]] = []
+    whole = Nearest._of_block
+
+    def noted(self: Nearest, rows: torch.Tensor, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shapes.append((len(rows), len(block)))
+        return whole(self, rows, block)
+
+    monkeypatch.setattr(Nearest, "_of_block", noted)
+    monkeypatch.setattr(retrieval, "WIDTH", 4)
+    assert nearest(vectors(0, 5), vectors(1, 9), 2, block_values=8)[1].shape == (5, 2)
+    assert shapes == [(2, 4), (2, 4), (2, 1), (2, 4), (2, 4), (2, 1), (1, 4), (1, 4), (1, 1)]
+    assert block_size(torch.device("cpu")) == 2**24
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(40, 300, 1), (40, 300, 20), (3, 2, 5), (0, 4, 2)])
+def test_faiss_finds_what_torch_finds(n: int, m: int, k: int) -> None:
+    pytest.importorskip("faiss")
+    assert check_engine("faiss") == "faiss"
+    queries, candidates = unit(vectors(n, n, 16)), unit(vectors(m + 1, m, 16))
+    values, positions = nearest(queries, candidates, k, block_values=1000)
+    found, at = nearest(queries, candidates, k, block_values=1000, engine="faiss")
+    assert at.tolist() == positions.tolist()
+    torch.testing.assert_close(found, values)
+    if n and k == 20:
+        plain, other = mined_pairs(queries, candidates), mined_pairs(queries, candidates, engine="faiss")
+        assert [pair[1:] for pair in plain] == [pair[1:] for pair in other]
+
+
+def test_an_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="--search 'annoy' is none of torch, faiss"):
+        check_engine("annoy")
+    monkeypatch.setattr(retrieval.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"pip install adapterstilts\[faiss\]"):
+        check_engine("faiss")
+    assert check_engine("torch") == "torch"
 
 
 @pytest.mark.parametrize("block", [1, 2, 100])

@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from adapterstilts.data.rows import Rows, to_table
 from adapterstilts.errors import DataUnavailableError, SettingsError
+from adapterstilts.evaluation import sentence_search
 from adapterstilts.evaluation.retrieval import Pair
-from adapterstilts.evaluation.sentence_search import _best, _first_of_each, _threshold, _values, search_for
+from adapterstilts.evaluation.sentence_search import Search, _best, _first_of_each, _threshold, _values, search_for
 from adapterstilts.evaluation.zero_shot import EvaluationRequest
+from adapterstilts.models.backbone import Backbone
+from adapterstilts.progress import Reporter
+from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import EncodingSettings
 
@@ -28,6 +33,17 @@ def pairs_of(task_name: str, *texts: tuple[str, str]) -> Rows:
 def test_without_a_threshold_every_row_gets_the_row_that_was_found() -> None:
     rows = pairs_of("tatoeba", ("a", "A"), ("b", "B"))
     assert _values(rows, {"de": [Pair(0.9, 0, 1), Pair(0.8, 1, 1)]}, {"de": None}) == [("de-1", 0.9), ("de-1", 0.8)]
+
+
+def test_english_sentences_are_looked_for_as_in_xtreme(
+    toy_backbone: Backbone, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The other way round, each sentence of these would find its translation."""
+    vectors = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.8, 0.6]]])  # de-0, de-1 and their translations
+    monkeypatch.setattr(sentence_search, "sentence_vectors", lambda *_, **__: vectors)
+    search = Search(pairs_of("tatoeba", ("a", "A"), ("b", "B")), None, 1, EncodingSettings(), EvaluationRequest())
+    found, _ = sentence_search._found(toy_backbone, search, search.rows, [1], Store(tmp_path), "Searching", Reporter())
+    assert [value for value, _ in _values(search.rows, found[1], {"de": None})] == ["de-0", "de-0"]
 
 
 def test_pairs_below_the_threshold_are_not_mined() -> None:

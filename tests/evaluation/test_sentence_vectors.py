@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 
 from adapterstilts.errors import ExpressionError, SettingsError
-from adapterstilts.evaluation.sentence_vectors import check_layer, layer_count, sentence_vectors
+from adapterstilts.evaluation.sentence_vectors import check_layer, check_pooling, layer_count, sentence_vectors
 from adapterstilts.models.backbone import Backbone, build
 from adapterstilts.models.composition import Composition
 from adapterstilts.tasks.formats import HeadSpec
@@ -41,6 +41,29 @@ def test_the_mean_of_the_tokens_without_padding(batch_size: int, toy_backbone: B
     assert told[-1] == 4
     for number, layer in enumerate([2, 0]):
         torch.testing.assert_close(found[number], by_hand(toy_backbone, layer), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_the_first_token_wherever_the_padding_is(side: str, toy_backbone: Backbone, features: Dataset) -> None:
+    toy_backbone.tokenizer.padding_side = side
+    try:
+        found = sentence_vectors(toy_backbone, features, [0], batch_size=4, pooling="cls")[0]
+    finally:
+        toy_backbone.tokenizer.padding_side = "right"
+    if side == "right":
+        model: Any = toy_backbone.model
+        first = [toy_backbone.tokenizer(text, return_tensors="pt") for text in SENTENCES]
+        with torch.no_grad():
+            states = [model.base_model(**one, output_hidden_states=True).hidden_states[0][0, 0] for one in first]
+        torch.testing.assert_close(found, torch.stack(states), atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(found, by_hand(toy_backbone, 0), atol=1e-3)
+    assert found.isfinite().all()
+
+
+def test_pooling_that_there_is() -> None:
+    assert [check_pooling(name) for name in ("mean", "cls")] == ["mean", "cls"]
+    with pytest.raises(SettingsError, match="--pooling 'max' is none of mean, cls"):
+        check_pooling("max")
 
 
 @pytest.mark.parametrize("kind", ["classification", "multiple_choice", "question_answering"])

@@ -55,6 +55,17 @@ def test_all_splits_of_a_task_are_fetched(hub: Hub) -> None:
     ]
 
 
+def test_candidates_are_fetched_once_and_those_of_one_pool_in_all_languages(hub: Hub) -> None:
+    fetch(["bucc_pools"], languages="zh,de")
+    assert hub.asked == [("mteb/BUCC", "zh-en", "test"), ("mteb/BUCC", "de-en", "test")]
+    hub.asked.clear()
+    fetch(["mewslix"], languages="de")
+    assert [config for _, config, _ in hub.asked] == ["de", "de", "candidate_entities"]
+    hub.asked.clear()
+    fetch(["lareqa"], languages="de")
+    assert len(hub.asked) == 11
+
+
 def test_a_target_brings_the_rows_it_is_trained_on(hub: Hub) -> None:
     fetch(["xnli"])
     assert hub.asked == [

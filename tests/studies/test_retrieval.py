@@ -133,6 +133,66 @@ def test_bucc_fits_layer_and_threshold_on_validation_rows(shelf: Path, common: d
     assert {code: cell["score"] for code, cell in fitted["languages"].items()} == swept
 
 
+def test_bucc_on_its_pools_fits_on_one_half_of_the_sentences(shelf: Path, common: dict[str, Any]) -> None:
+    transfer = compose("mnli", target="bucc_pools", store=shelf, languages="de,ru", **common)
+    document = transfer.to_json()
+    assert (document["metric"], document["split"]) == ("f1", "test")
+    for told in document["layers"].values():
+        (layer,) = set(told["chosen"].values())
+        means = {int(number): sum(by.values()) for number, by in told["sweep"].items()}
+        assert (told["chosen_on"], means[layer]) == ("validation rows", max(means.values()))
+    assert document["languages"]["de"]["score"] > 30
+    thresholds = transfer.evaluations[0].manifest["thresholds"]
+    records = transfer.evaluations[0].read_lines("predictions/de.jsonl")
+    assert len(records) == document["languages"]["de"]["examples"] < 80
+    mined = [record for record in records if record["answer"]]
+    assert all(record["score"] >= thresholds["de"] for record in mined)
+    assert len({record["answer"] for record in mined}) == len(mined)
+    again = compose("mnli", target="bucc_pools", store=shelf, languages="de,ru", **common)
+    assert [stage["state"] for stage in again.stages] == ["reused"] * 3
+    assert again.comparison.to_json() == transfer.comparison.to_json()
+
+
+@pytest.mark.parametrize("target", ["lareqa", "mewslix"])
+def test_rankings_choose_the_layer_on_the_other_languages(target: str, shelf: Path, common: dict[str, Any]) -> None:
+    transfer = compose("mnli", target=target, store=shelf, **common)
+    document = transfer.to_json()
+    assert document["metric"] == "map@20"
+    assert set(document["languages"]) == ({"en", "de", "ru"} if target == "lareqa" else {"en", "de", "ja"})
+    for who, told in document["layers"].items():
+        assert told["chosen_on"] == "the other languages"
+        for code, layer in told["chosen"].items():
+            means = {
+                int(number): sum(score for other, score in by.items() if other != code)
+                for number, by in told["sweep"].items()
+            }
+            assert layer == min(number for number, mean in means.items() if mean == max(means.values()))
+            cell = document["languages"][code]
+            assert cell["score" if who == "composition" else "baseline"] == told["sweep"][str(layer)][code]
+    assert document["languages"]["en"]["score"] > 20, "words in common find them; chance is below 10"
+    records = transfer.evaluations[0].read_lines("predictions/de.jsonl")
+    longest = 20 if target == "lareqa" else 14
+    assert all(len(set(record["answer"])) == longest for record in records)
+    assert document["layers"]["composition"]["sweep"]["0"] == document["layers"]["baseline"]["sweep"]["0"]
+
+
+def test_one_vector_of_the_first_token_is_another_search(shelf: Path, common: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"target": "lareqa", "store": shelf, "layer": "2", "languages": "de", **common}
+    mean, cls = compose("none", **options), compose("none", pooling="cls", **options)
+    assert mean.artifacts[0].fingerprint != cls.artifacts[0].fingerprint
+    assert [found.to_json()["layers"]["composition"]["pooling"] for found in (mean, cls)] == ["mean", "cls"]
+    assert mean.to_json()["languages"]["de"]["score"] != cls.to_json()["languages"]["de"]["score"]
+    assert compose("none", pooling="mean", **options).artifacts[0].id == mean.artifacts[0].id
+
+
+def test_faiss_gives_the_scores_of_torch(shelf: Path, common: dict[str, Any]) -> None:
+    pytest.importorskip("faiss")
+    options: dict[str, Any] = {"target": "mewslix", "store": shelf, "layer": "2", "languages": "de", **common}
+    plain, other = compose("none", **options), compose("none", search="faiss", **options)
+    assert plain.artifacts[0].fingerprint != other.artifacts[0].fingerprint
+    assert plain.to_json()["languages"] == other.to_json()["languages"]
+
+
 @pytest.mark.parametrize(
     ("expression", "options", "error", "says"),
     [
@@ -148,6 +208,8 @@ def test_bucc_fits_layer_and_threshold_on_validation_rows(shelf: Path, common: d
         ("mnli", {"layer": "-1"}, SettingsError, "--layer '-1' is neither auto"),
         ("mnli", {"layer": "3"}, SettingsError, r"--layer 3 is none of .* give 0 \(its embeddings\) to 2, or auto"),
         ("mnli", {"languages": "de"}, SettingsError, "there is only de. Name more --languages, or give --layer N"),
+        ("mnli", {"pooling": "max"}, SettingsError, "--pooling 'max' is none of mean, cls"),
+        ("mnli", {"search": "annoy"}, SettingsError, "--search 'annoy' is none of torch, faiss"),
         ("mnli", {"split": "validation"}, SettingsError, "has no split 'validation'; it has test"),
         ("mnli", {"settings": {"max_length": 500}}, SettingsError, "--max-length 500 is more than"),
         ("squad", {"train_missing": False, "layer": "1"}, ArtifactError, "no adapter for squad"),
@@ -168,6 +230,8 @@ def test_what_has_no_meaning_is_refused(
 def test_a_layer_is_for_retrieval_alone(shelf: Path, common: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="--layer is for targets of sentence retrieval, which 'xnli' is not"):
         compose("mnli", target="xnli", store=shelf, layer="2", **common)
+    with pytest.raises(SettingsError, match="--pooling, --search is for targets of sentence retrieval"):
+        compose("mnli", target="xnli", store=shelf, pooling="cls", search="torch", **common)
 
 
 def test_the_document_can_be_written(tatoeba: Transfer) -> None:

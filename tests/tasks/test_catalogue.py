@@ -7,7 +7,9 @@ import re
 import pytest
 from marks import every_task_of_the_hub
 
+from adapterstilts.data.layouts import LAYOUTS
 from adapterstilts.errors import SettingsError, UnknownNameError
+from adapterstilts.evaluation.averages import BENCHMARKS
 from adapterstilts.evaluation.metrics import METRICS
 from adapterstilts.models.expression import Single
 from adapterstilts.models.grammar import parse
@@ -18,7 +20,8 @@ from adapterstilts.tasks.spec import FORMAT_FIELDS, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 
 INTERMEDIATE = ("mnli", "squad", "hellaswag", "qqp", "anli", "squad2", "ccg", "cosmosqa", "csqa", "siqa")
-TARGETS = ("xnli", "pawsx", "panx", "udpos", "xquad", "mlqa", "mlqa_pairs", "tydiqa", "xcopa", "bucc", "tatoeba")
+RETRIEVAL = ("bucc", "bucc_pools", "tatoeba", "lareqa", "mewslix")
+TARGETS = ("xnli", "pawsx", "panx", "udpos", "xquad", "mlqa", "mlqa_pairs", "tydiqa", "xcopa", *RETRIEVAL)
 
 #: Data sets of which no commit is known.
 UNPINNED = {"unimelb-nlp/wikiann"}
@@ -51,8 +54,9 @@ def test_a_task_is_complete(task: TaskSpec) -> None:
     assert re.search(r"\d{4}\. .*https://\S+$", task.citation), "authors, year, title, address"
     assert {code for pair in task.languages for code in pair_of(pair)} <= set(LANGUAGES)
     assert len(set(task.languages)) == len(task.languages)
-    assert ("en" in task.languages) == (task.format != "retrieval" and task.name != "xcopa")
-    assert task.format == "retrieval" or {"train", "validation"} <= set(task.sources)
+    assert ("en" in task.languages) == (task.name not in ("xcopa", "bucc", "bucc_pools", "tatoeba"))
+    assert task.trained == (task.name not in RETRIEVAL)
+    assert not task.trained or {"train", "validation"} <= set(task.sources)
     assert ("test" in task.sources) == (task.kind == "target")
     assert task.evaluation_split == ("test" if task.kind == "target" else "validation")
     if task.labels_file:
@@ -98,13 +102,31 @@ def test_no_source_needs_a_script(task: TaskSpec) -> None:
         assert not {source.dataset for source in (first, *first.more)} & SCRIPTS
 
 
+def test_what_is_searched_is_known_of_search_tasks_alone() -> None:
+    assert [name for name in TARGETS if TASKS[name].candidates] == ["bucc_pools", "lareqa", "mewslix"]
+    for task in TASKS.values():
+        assert (task.candidates is not None) == (task.format == "search")
+        if task.candidates is not None:
+            assert {"id", "text"} <= set(task.candidates.columns) <= {"id", "text", "answers"}
+            assert task.one_pool == (task.metric == "map@20")
+            assert task.note, "none of them is run by the published protocol"
+            for source in (*task.sources.values(), task.candidates):
+                assert source.layout in ("", *LAYOUTS)
+                assert bool(source.file) != bool(source.revision), "pinned, in its address if it is a file"
+                assert re.search(r"/[0-9a-f]{40}/", source.address) or not source.file
+    assert [TASKS["lareqa"].languages, TASKS["mewslix"].languages] == [
+        BENCHMARKS["xtreme-r"].languages[name] for name in ("lareqa", "mewslix")
+    ]
+
+
 def test_checkpoints_are_not_chosen_on_rows_that_are_scored() -> None:
     for task in (*TASKS.values(), *XTREME_R_TASKS.values()):
         if task.kind == "target":
             test = task.sources["test"]
             for split in {"train", "validation"} & set(task.sources):
                 other = task.sources[split]
-                assert (other.dataset, other.config, other.split) != (test.dataset, test.config, test.split)
+                apart = other.part[1] <= test.part[0]
+                assert apart or (other.dataset, other.config, other.split) != (test.dataset, test.config, test.split)
     parts = {split: source.part for split, source in TASKS["tydiqa"].sources.items()}
     assert parts["validation"][1] == parts["train"][0]
 
@@ -147,7 +169,10 @@ def test_the_languages_of_xtreme() -> None:
         "mlqa_pairs": 49,
         "xcopa": 11,
         "bucc": 4,
+        "bucc_pools": 4,
         "tatoeba": 36,
+        "lareqa": 11,
+        "mewslix": 11,
         "panx": 40,
         "udpos": 33,
         "xquad": 11,
@@ -191,7 +216,7 @@ def test_other_languages_training_rows_are_not_used() -> None:
         (
             "jjjjj",
             None,
-            "Known: anli, bucc, ccg, cosmosqa, csqa, hellaswag, mlqa, mlqa_pairs, mnli, panx, pawsx, qqp,",
+            "Known: anli, bucc, bucc_pools, ccg, cosmosqa, csqa, hellaswag, lareqa, mewslix, mlqa, mlqa_pairs,",
         ),
         ("squad", "target", f"'squad' is an intermediate task; target tasks are: {', '.join(TARGETS)}."),
         ("xnli", "intermediate", f"'xnli' is a target task; intermediate tasks are: {', '.join(INTERMEDIATE)}."),

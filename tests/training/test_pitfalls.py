@@ -137,4 +137,5 @@ def test_pitfall_12_label_columns_have_a_fixed_order(
         "multiple_choice": ["labels"],
         "tagging": ["labels"],
         "retrieval": [],
+        "search": [],
     }

@@ -21,6 +21,7 @@ METRICS: dict[str, str] = {
     "token_accuracy": "adapterstilts.evaluation.metrics.tagging:TokenAccuracy",
     "retrieval_accuracy": "adapterstilts.evaluation.metrics.retrieval:RetrievalAccuracy",
     "bucc_f1": "adapterstilts.evaluation.metrics.retrieval:BuccF1",
+    "bucc_pool_f1": "adapterstilts.evaluation.metrics.retrieval:PoolF1",
     "map@20": "adapterstilts.evaluation.metrics.retrieval:MeanAveragePrecision",
 }
 """Name of a metric -> ``module:class``."""

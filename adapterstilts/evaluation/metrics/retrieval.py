@@ -68,6 +68,28 @@ class BuccF1(RetrievalAccuracy):
         }
 
 
+class PoolF1(BuccF1):
+    """F1, precision and recall of pairs mined among sentences of which few have a translation, in percent.
+
+    A prediction is the id of the candidate that was mined for a sentence, or empty; a reference is the list of the
+    candidates that translate it, empty for most sentences. Zweigenbaum, Sharoff, Rapp 2018.
+    """
+
+    def statistics(self, predictions: Examples, references: Examples) -> np.ndarray:
+        """Return (1, the pair is right, a pair was mined, gold pairs) of each sentence, shape (examples, 4)."""
+        self.check_pairs(predictions, references)
+        rows = [
+            (1.0, float(found in gold), float(found != ""), float(len(gold)))
+            for found, gold in zip(predictions, references, strict=True)
+        ]
+        return np.array(rows, dtype=np.float64).reshape(-1, 4)
+
+    def features_of_inputs(self) -> datasets.Features:
+        """Return an id, and a list of ids."""
+        one = datasets.Value("string")
+        return datasets.Features({"predictions": one, "references": datasets.Sequence(one)})
+
+
 CUTOFF = 20
 
 

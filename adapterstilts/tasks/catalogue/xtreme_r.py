@@ -139,4 +139,4 @@ CHANGED: Mapping[str, TaskSpec] = {
 }
 
 #: Target tasks of XTREME-R, by name. LAReQA and Mewsli-X are not among them yet.
-TARGETS = ("xnli", "xcopa", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba")
+TARGETS = ("xnli", "xcopa", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba", "lareqa", "mewslix")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapterstilts.tasks.formats.base import Answer, Encoded, EncodingSettings, Format, HeadSpec
 from adapterstilts.tasks.formats.choice import Classification, MultipleChoice
-from adapterstilts.tasks.formats.retrieval import Retrieval
+from adapterstilts.tasks.formats.retrieval import Retrieval, Search
 from adapterstilts.tasks.formats.span import Span
 from adapterstilts.tasks.formats.tagging import Tagging
 from adapterstilts.tasks.spec import FormatName
@@ -15,6 +15,7 @@ FORMATS: dict[FormatName, Format] = {
     "span": Span(),
     "tagging": Tagging(),
     "retrieval": Retrieval(),
+    "search": Search(),
 }
 
 __all__ = ["FORMATS", "Answer", "Encoded", "EncodingSettings", "Format", "HeadSpec"]

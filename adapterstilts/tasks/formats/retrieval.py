@@ -1,4 +1,4 @@
-"""Pairs of a sentence and its translation, to be found by comparing sentence vectors; nothing is trained."""
+"""Sentences whose translation, or whatever is relevant to them, is found by sentence vectors; nothing is trained."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from adapterstilts.tasks.spec import TaskSpec
 
-SIDES = ("text", "text_pair")
-
 
 class Retrieval(Format):
     """A sentence and its translation. Two features a row, one for each: first all sentences, then all translations."""
 
     name = "retrieval"
     label_names = ()
+    sides: tuple[str, ...] = ("text", "text_pair")
+    """The columns that are encoded, one after the other."""
 
     def head(self, task: TaskSpec) -> HeadSpec:
         """Refuse: there is nothing to train a head on.
@@ -54,7 +54,7 @@ class Retrieval(Format):
 
         columns: dict[str, list[Any]] = {"example": [], "side": []}
         cut = 0
-        for side, name in enumerate(SIDES):
+        for side, name in enumerate(self.sides):
             for run in batches(len(rows)):
                 texts = shortened(rows[run.start : run.stop][name], tokenizer, settings.max_length)
                 encoding = tokenizer(texts, truncation=True, max_length=settings.max_length)
@@ -82,6 +82,16 @@ class Retrieval(Format):
 
     def metric_inputs(self, task: TaskSpec, rows: Dataset, answers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         return list(answers), rows["id"][:]
+
+
+class Search(Retrieval):
+    """A sentence and the ids of the candidates relevant to it. One feature a row; candidates are encoded alike."""
+
+    name = "search"
+    sides = ("text",)
+
+    def metric_inputs(self, task: TaskSpec, rows: Dataset, answers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        return list(answers), rows["relevant"][:]
 
 
 def _refuse(task: TaskSpec) -> NoReturn:
