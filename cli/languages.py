@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from adapterstilts.tasks.languages import pair_of
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 from adapterstilts.tasks.suites import Suite as World
 from adapterstilts.tasks.suites import get_suite
@@ -26,7 +27,8 @@ def command(
     """
     with session():
         world = get_suite(suite)
-        codes = world.task(task).languages if task else tuple(world.languages)
+        asked = world.task(task).languages if task else tuple(world.languages)
+        codes = tuple(dict.fromkeys(pair_of(code)[0] for code in asked))
         if world.typology:
             codes = world.by_distance(codes)
         rows = [_document(world, code) for code in codes]

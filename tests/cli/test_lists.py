@@ -18,6 +18,8 @@ def test_languages_with_their_tasks() -> None:
     assert document("languages", "languages", "--task", "tydiqa") == [
         language for code in TASKS["tydiqa"].languages for language in every if language["code"] == code
     ]
+    pairs = [language["code"] for language in document("languages", "languages", "--task", "mlqa_pairs")]
+    assert pairs == list(TASKS["mlqa"].languages), "pairs of languages are no languages"
     swahili = next(language for language in every if language["code"] == "sw")
     assert swahili["tasks"] == ["xnli", "panx", "tydiqa", "xcopa", "tatoeba"]
 
