@@ -22,6 +22,7 @@ ROWS: dict[str, tuple[dict[str, Any], Any]] = {
     "ccg": ({"tokens": ["cat"]}, (["N"], ["N/N"], ["."], ["(S\\NP)/NP"], ["(S\\NP)\\(S\\NP)"])),
     "cosmosqa": ({"context": "the cat", "question": "Why ?"} | {f"answer{n}": str(n) for n in range(4)}, range(4)),
     "csqa": ({"question": "Why ?", "choices": {"label": list("ABCDE"), "text": list("vwxyz")}}, range(5)),
+    "copa": ({"premise": "cat", "question": "cause", "choice1": "a", "choice2": "b"}, range(2)),
     "siqa": ({"context": "cat", "question": "?", "answerA": "a", "answerB": "b", "answerC": "c"}, range(3)),
 }
 

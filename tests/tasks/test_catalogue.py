@@ -19,7 +19,7 @@ from adapterstilts.tasks.languages import LANGUAGES, XTREME_LANGUAGES, get_langu
 from adapterstilts.tasks.spec import FORMAT_FIELDS, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 
-INTERMEDIATE = ("mnli", "squad", "hellaswag", "qqp", "anli", "squad2", "ccg", "cosmosqa", "csqa", "siqa")
+INTERMEDIATE = ("mnli", "squad", "hellaswag", "qqp", "anli", "squad2", "ccg", "cosmosqa", "csqa", "siqa", "copa")
 RETRIEVAL = ("bucc", "bucc_pools", "tatoeba", "lareqa", "mewslix")
 TARGETS = ("xnli", "pawsx", "panx", "udpos", "xquad", "mlqa", "mlqa_pairs", "tydiqa", "xcopa", *RETRIEVAL)
 
@@ -150,7 +150,8 @@ def test_tasks_that_train_on_the_same_rows_are_known() -> None:
         # On the Hub, ANLI+ is MNLI and more, SQuAD 2.0 is 1.1 and more; in the lab, both have rows of their own.
         larger = {("anli", "xnli"), ("squad2", "xquad"), ("squad2", "mlqa")} if suite == "xtreme" else set()
         pairs = {("squad", "mlqa_pairs"), ("squad2", "mlqa_pairs")} if suite == "xtreme" else set()
-        assert same == {("mnli", "xnli"), ("squad", "xquad"), ("squad", "mlqa")} | larger | pairs
+        copa = {("copa", "xcopa")} if suite == "xtreme" else set()
+        assert same == {("mnli", "xnli"), ("squad", "xquad"), ("squad", "mlqa")} | larger | pairs | copa
 
 
 def test_label_orders_are_those_of_the_data_sets() -> None:
@@ -192,7 +193,7 @@ def test_the_languages_of_xtreme() -> None:
 
 
 def test_the_nine_intermediate_tasks_of_the_paper() -> None:
-    assert set(INTERMEDIATE) - {"siqa"} == set("anli mnli qqp squad2 squad hellaswag ccg cosmosqa csqa".split())
+    assert set(INTERMEDIATE) - {"siqa", "copa"} == set("anli mnli qqp squad2 squad hellaswag ccg cosmosqa csqa".split())
     train = TASKS["anli"].sources["train"]
     assert [(part.dataset, part.split) for part in (train, *train.more)] == [
         ("stanfordnlp/snli", "train"),
@@ -216,7 +217,7 @@ def test_other_languages_training_rows_are_not_used() -> None:
         (
             "jjjjj",
             None,
-            "Known: anli, bucc, bucc_pools, ccg, cosmosqa, csqa, hellaswag, lareqa, mewslix, mlqa, mlqa_pairs,",
+            "Known: anli, bucc, bucc_pools, ccg, copa, cosmosqa, csqa, hellaswag, lareqa, mewslix, mlqa,",
         ),
         ("squad", "target", f"'squad' is an intermediate task; target tasks are: {', '.join(TARGETS)}."),
         ("xnli", "intermediate", f"'xnli' is a target task; intermediate tasks are: {', '.join(INTERMEDIATE)}."),

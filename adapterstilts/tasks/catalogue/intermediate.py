@@ -1,7 +1,8 @@
-"""English intermediate tasks: the nine of Phang et al. 2020 (https://arxiv.org/abs/2005.13013, section 3.1), and SIQA.
+"""English intermediate tasks: the nine of Phang et al. 2020, SIQA and COPA.
 
-SIQA stands first in XTREME-R's way to XCOPA, ``compose siqa --target xcopa``. Contexts of CosmosQA are long, so the
-question stands before each answer rather than after the context, where it would be cut off first.
+Phang et al.: https://arxiv.org/abs/2005.13013, section 3.1. SIQA stands first in XTREME-R's way to XCOPA,
+``compose siqa --target xcopa``; COPA has the rows that XCOPA trains on. Contexts of CosmosQA are long, so the question
+stands before each answer rather than after the context, where it would be cut off first.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ HELLASWAG_REVISION = "218ec52e09a7e7462a5400043bb9a69a41d06b76"
 SNLI_REVISION = "cdb5c3d5eed6ead6e5a341c8e56e669bb666725b"
 ANLI_REVISION = "8e4813d81f46d313dac7892e1c28076917cfcdf9"
 CSQA_REVISION = "94630fe30dad47192a8546eb75f094926d47e155"
+SUPER_GLUE_REVISION = "3de24cf8022e94f4ee4b9d55a6f539891524d646"
 SIQA_REVISION = "54c6a1f8cb6daf4f5abf24a601852612fb35eb25"
 
 NLI_LABELS = ("entailment", "neutral", "contradiction")
@@ -39,6 +41,14 @@ _SIQA_COLUMNS: dict[str, Column] = {
     "label": "label",
 }
 
+COPA_COLUMNS: dict[str, Column] = {
+    "text": "{premise} {question}",
+    "choices": ("choice1", "choice2"),
+    "label": "label",
+}
+#: The two relations as questions, in jiant's words; XCOPA keeps their English names in all languages.
+COPA_WORDING = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}
+
 _COSMOSQA_ADDRESS = "https://raw.githubusercontent.com/wilburOne/cosmosqa/master/data"
 _CCG_OBTAIN = (
     "CCGbank is sold by the Linguistic Data Consortium (LDC2005T13, https://catalog.ldc.upenn.edu/LDC2005T13) and "
@@ -56,6 +66,11 @@ def _ccg(name: str, sections: tuple[int, int]) -> Source:
 def _cosmosqa(split: str, file: str) -> Source:
     address = f"{_COSMOSQA_ADDRESS}/{file}"
     return Source("wilburOne/cosmosqa", "default", split, _COSMOSQA_COLUMNS, file=file, address=address)
+
+
+def copa(split: str) -> Source:
+    """Return where the English rows of COPA are."""
+    return Source("aps/super_glue", "copa", split, COPA_COLUMNS, SUPER_GLUE_REVISION, wording=COPA_WORDING)
 
 
 def _snli(split: str) -> Source:
@@ -228,5 +243,20 @@ TASKS = (
         license="none stated",
         citation="Sap, Rashkin, Chen, Le Bras, Choi 2019. Social IQa: Commonsense Reasoning about Social Interactions. "
         "https://aclanthology.org/D19-1454",
+    ),
+    TaskSpec(
+        name="copa",
+        kind="intermediate",
+        includes=("xcopa",),
+        format="multiple_choice",
+        title="Choice of Plausible Alternatives",
+        sources={split: copa(split) for split in ("train", "validation")},
+        languages=("en",),
+        labels=("choice1", "choice2"),
+        choices=2,
+        metric="accuracy",
+        license="BSD 2-Clause",
+        citation="Roemmele, Bejan, Gordon 2011. Choice of Plausible Alternatives: An Evaluation of Commonsense Causal "
+        "Reasoning. https://people.ict.usc.edu/~gordon/publications/AAAI-SPRING11A.PDF",
     ),
 )

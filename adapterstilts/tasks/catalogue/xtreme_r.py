@@ -19,24 +19,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adapterstilts.tasks.catalogue import retrieval, xtreme
-from adapterstilts.tasks.catalogue.intermediate import SPAN_COLUMNS
+from adapterstilts.tasks.catalogue.intermediate import COPA_COLUMNS, COPA_WORDING, SPAN_COLUMNS, copa
 from adapterstilts.tasks.columns import Column
 from adapterstilts.tasks.spec import SPLITS, Source, Split, TaskSpec
 
-SUPER_GLUE_REVISION = "3de24cf8022e94f4ee4b9d55a6f539891524d646"
 XCOPA_REVISION = "042f78955ba48e6404616762fa6e05e839c3907a"
 UDPOS_REVISION = "6634a0b04ba77875ad616c47e6fc8c3cd5c57492"
 XQUAD_REVISION = "51adfef1c1287aab1d2d91b5bead9bcfb9c68583"
 TATOEBA_REVISION = "69e8f12da6e31d59addadda9a9c8a2e601a0e282"
-
-_COLUMNS: dict[str, Column] = {"text": "{premise} {question}", "choices": ("choice1", "choice2"), "label": "label"}
-#: The two relations as questions, in jiant's words; XCOPA keeps their English names in all languages.
-_WORDING = {"cause": "What was the cause of this?", "effect": "What happened as a result?"}
-
-
-def _copa(split: str) -> Source:
-    return Source("aps/super_glue", "copa", split, _COLUMNS, SUPER_GLUE_REVISION, wording=_WORDING)
-
 
 TASKS = (
     TaskSpec(
@@ -45,16 +35,16 @@ TASKS = (
         format="multiple_choice",
         title="Cross-lingual Choice of Plausible Alternatives",
         sources={
-            "train": _copa("train"),
-            "validation": _copa("validation"),
+            "train": copa("train"),
+            "validation": copa("validation"),
             "test": Source(
                 "cambridgeltl/xcopa",
                 "{language}",
                 "test",
-                _COLUMNS,
+                COPA_COLUMNS,
                 XCOPA_REVISION,
                 language_from="config",
-                wording=_WORDING,
+                wording=COPA_WORDING,
             ),
         },
         parallel=True,
