@@ -104,8 +104,6 @@ def show(
         if task.labels:
             rows.append(("labels", ", ".join(task.labels)))
         usual = {name: value for name, value in settings.items() if value not in (None, "")}
-        if task.note:
-            rows.append(("note", task.note))
         rows += [
             ("metric", task.metric),
             ("recipe", ", ".join(f"{name.replace('_', '-')} {value}" for name, value in usual.items())),

@@ -81,9 +81,9 @@ def load_file(source: Source, root: Path | None, language: str) -> Dataset:
             **how,
         )
     except Exception as error:  # the library raises whatever its parsers and its network client raise
-        raise DataUnavailableError(
-            f"'{path or source.address_for(language)}' cannot be read: {first_line(error.__cause__ or error)}."
-        ) from error
+        kind = DataFormatError if path else DataUnavailableError
+        where = path or source.address_for(language)
+        raise kind(f"'{where}' cannot be read: {first_line(error.__cause__ or error)}.") from error
 
 
 def with_labels(task: TaskSpec, root: Path | None) -> TaskSpec:

@@ -26,6 +26,6 @@ def test_languages_with_their_tasks() -> None:
 
 def test_languages_of_xtreme_r_with_their_tasks() -> None:
     by_code = {row["code"]: row["tasks"] for row in document("languages", "languages", "--suite", "xtreme-r")}
-    assert by_code["ro"] == ["panx", "udpos", "xquad", "tatoeba"]
+    assert by_code["ro"] == ["panx", "udpos", "xquad", "tatoeba", "mewslix"]
     assert (by_code["wo"], by_code["gu"]) == (["udpos"], ["panx"])
     assert len(document("languages", "languages", "--suite", "xtreme-r", "--task", "tatoeba")) == 41

@@ -20,9 +20,10 @@ from adapterstilts.tasks.spec import FORMAT_FIELDS
 #: What the toy mirror holds, by task and split: languages, rows a language.
 EXPECTED: dict[tuple[str, str], tuple[tuple[str, ...], int | None]] = {
     **{(name, "train"): (("en",), 60) for name in ("mnli", "squad", "hellaswag", "xnli", "panx", "udpos", "xquad")},
-    **{(name, "train"): (("en",), 60) for name in ("qqp", "ccg", "cosmosqa", "csqa", "siqa", "pawsx", "mlqa", "xcopa")},
+    **{(name, "train"): (("en",), 60) for name in ("qqp", "ccg", "cosmosqa", "csqa", "siqa", "copa", "pawsx", "mlqa")},
+    ("xcopa", "train"): (("en",), 60),
     **{(name, "validation"): (("en",), 20) for name in ("mnli", "squad", "hellaswag", "xquad")},
-    **{(name, "validation"): (("en",), 20) for name in ("qqp", "ccg", "cosmosqa", "csqa", "siqa", "xcopa")},
+    **{(name, "validation"): (("en",), 20) for name in ("qqp", "ccg", "cosmosqa", "csqa", "siqa", "copa", "xcopa")},
     ("anli", "train"): (("en",), 84),
     ("anli", "validation"): (("en",), 38),
     ("squad2", "train"): (("en",), 90),
@@ -31,6 +32,9 @@ EXPECTED: dict[tuple[str, str], tuple[tuple[str, ...], int | None]] = {
     ("pawsx", "test"): (("de", "en", "zh"), 21),
     ("mlqa", "validation"): (("de", "en", "zh"), 20),
     ("mlqa", "test"): (("de", "en", "zh"), 20),
+    ("mlqa_pairs", "train"): (("en",), 60),
+    ("mlqa_pairs", "validation"): (("de", "en-de", "en", "zh-en", "zh"), 20),
+    ("mlqa_pairs", "test"): (("de", "en-de", "en", "zh-en", "zh"), 20),
     ("xcopa", "test"): (("sw", "th", "zh"), 20),
     ("bucc", "validation"): (("de", "ru"), 20),
     ("bucc", "test"): (("de", "ru"), 21),

@@ -235,6 +235,7 @@ def test_a_word_without_a_tag_is_not_written(store: Store, toy_mirror: Path) -> 
 def test_every_target_task_has_its_folder() -> None:
     tasks = get_suite().tasks.values()
     assert {task.name: folder_of(task) for task in tasks if task.kind == "target"} == {
-        name: folder for name, (folder, _) in FOLDERS.items()
+        **{name: folder for name, (folder, _) in FOLDERS.items()},
+        **dict.fromkeys(("bucc_pools", "lareqa", "mewslix", "mlqa_pairs")),  # not of XTREME's layout, or not yet
     }
     assert {folder_of(task) for task in tasks if task.kind == "intermediate"} == {None}
