@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
@@ -19,6 +19,7 @@ from adapterstilts.errors import ArtifactError, nearest
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint_file
 from adapterstilts.home import store_home
 from adapterstilts.store.home import check_writable, new_folder
+from adapterstilts.store.locks import locked
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
 logger = logging.getLogger(__name__)
@@ -174,6 +175,16 @@ class Store:
             write_json(folder / MANIFEST, head | manifest | {"files": hashes})
             if target.is_dir() and self._read(target) is None:
                 shutil.rmtree(target)  # damaged: what is made now takes its place
+
+    def lock(self, fingerprint: str, what: str, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Return a context in which no other process makes the artifact; one waits for it where one does.
+
+        Args:
+            fingerprint: of the stage.
+            what: its name, for people.
+            tell: takes a message, where one has to wait.
+        """
+        return locked(self.home, fingerprint[:ID_DIGITS], what, tell)
 
     def _folders(self, pattern: str) -> list[Path]:
         return sorted(path.parent for path in (self.home / "artifacts").glob(f"*/{pattern}/{MANIFEST}"))

@@ -30,27 +30,39 @@ def new_folder(target: Path, home: Path) -> Iterator[Path]:
     """
     temporary = home / "tmp" / f"{target.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        _sync(temporary)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.rename(temporary, target)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-            logger.info("%s was made by another process meanwhile; that one is kept.", target)
-        else:
-            _sync_path(target.parent)
+        with written_in(home, temporary):
+            temporary.mkdir(parents=True)
+            yield temporary
+            _sync(temporary)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.rename(temporary, target)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+                logger.info("%s was made by another process meanwhile; that one is kept.", target)
+            else:
+                _sync_path(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def written_in(home: Path, place: Path) -> Iterator[None]:
+    """Say it in the project's words where the store cannot be written.
+
+    Raises:
+        ArtifactError: it is read-only or full; names the path, ``place`` where the system names none.
+    """
+    try:
+        yield
     except OSError as error:
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR):
             raise ArtifactError(
-                f"The store '{home}' cannot be written: {error.strerror} ({error.filename or temporary}). "
+                f"The store '{home}' cannot be written: {error.strerror} ({error.filename or place}). "
                 f"Make room or set {HOME_VARIABLE} to another folder."
             ) from error
         raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_writable(home: Path) -> None:

@@ -169,6 +169,8 @@ def run_stage(
 ) -> StageResult:
     """Train a stage, or return what was trained of the same before.
 
+    Where another process trains the same, its artifact is waited for.
+
     Args:
         stage: what to train.
         store: where artifacts are kept.
@@ -180,17 +182,25 @@ def run_stage(
     """
     reporter = reporter or Reporter()
     started = time.perf_counter()
-    composition = stage.composition
+    _ = stage.composition
     found = store.find(stage.fingerprint)
-    if found is not None:
-        reporter.message(f"{stage.name}: trained before, {found.path}")
-        return StageResult(found, True, time.perf_counter() - started)
-    store.check_writable()
-    _check_inputs(stage)
-    if report_to:
-        from adapterstilts.training.trainer import check_trackers
+    if found is None:
+        store.check_writable()
+        _check_inputs(stage)
+        if report_to:
+            from adapterstilts.training.trainer import check_trackers
 
-        check_trackers(report_to)
+            check_trackers(report_to)
+        with store.lock(stage.fingerprint, stage.name, reporter.message):
+            found = store.find(stage.fingerprint)
+            if found is None:
+                return StageResult(_train(stage, store, reporter, report_to), False, time.perf_counter() - started)
+    reporter.message(f"{stage.name}: trained before, {found.path}")
+    return StageResult(found, True, time.perf_counter() - started)
+
+
+def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tuple[str, ...]) -> Artifact:
+    composition = stage.composition
     make_deterministic()
     settings = stage.settings
     backbone = load_backbone(stage.backbone.id, stage.backbone.hub_revision)
@@ -261,7 +271,7 @@ def run_stage(
         write_lines(folder / CURVE, report.curve)
     made = store.find(stage.fingerprint)
     assert made is not None
-    return StageResult(made, False, time.perf_counter() - started)
+    return made
 
 
 def _check_inputs(stage: TrainingStage) -> None:

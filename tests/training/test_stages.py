@@ -25,6 +25,7 @@ from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, 
 from adapterstilts.fingerprints import fingerprint_file
 from adapterstilts.models.backbone import identify
 from adapterstilts.models.expression import Nothing
+from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.suites import get_suite
@@ -148,7 +149,7 @@ def test_a_loss_that_is_no_number_leaves_nothing_in_the_store(
     with pytest.raises(TrainingError, match=r"at step 2 \(learning rate [0-9.e+-]+\)"):
         run_stage(stage("mnli"), store)
     assert store.all() == []
-    assert [path for path in everything(store.home) if not path.startswith("cache")] in ([], ["tmp"])
+    assert [path for path in everything(store.home) if not path.startswith(("cache", "locks"))] in ([], ["tmp"])
 
 
 def test_a_learning_rate_that_blows_up_is_told_or_survived(stage: MakeStage, store: Store) -> None:
@@ -318,6 +319,53 @@ def test_a_process_that_is_killed_leaves_a_store_to_go_on_with(
     assert [item.id for item in store.all()] == [result.artifact.id]
     assert [text for text in caplog.messages if "Left out" in text] == []
     assert weights(result.artifact) == weights(artifact_of(shelf, "mnli"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="as above")
+def test_what_another_process_trains_is_waited_for(
+    stage: MakeStage, shelf: Store, store: Store, toy_backbone_folder: Path, toy_mirror: Path
+) -> None:
+    own = stage("mnli")
+    call = (
+        "from pathlib import Path\n"
+        "from adapterstilts.models.backbone import identify\n"
+        "from adapterstilts.store.artifacts import Store\n"
+        "from adapterstilts.tasks.catalogue import get_task\n"
+        "from adapterstilts.training.settings import TrainingSettings\n"
+        "from adapterstilts.training.stages import TrainingStage, run_stage\n"
+        f"stage = TrainingStage(get_task('mnli'), TrainingSettings(**{TINY!r}), "
+        f"identify({str(toy_backbone_folder)!r}), root=Path({str(toy_mirror)!r}))\n"
+        f"run_stage(stage, Store({str(store.home)!r}))\n"
+    )
+    told: list[str] = []
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED_WHILE_TRAINING + call],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+    class Ends(Reporter):
+        """Lets the other process go on as soon as it is waited for."""
+
+        def message(self, text: str) -> None:
+            told.append(text)
+            if text.endswith("waiting"):
+                assert process.stdin is not None
+                process.stdin.close()
+
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"in the midst\n"
+        result = run_stage(own, store, reporter=Ends())
+    finally:
+        process.kill()
+        process.wait()
+    assert result.reused
+    assert [item.id for item in store.all()] == [result.artifact.id]
+    assert weights(result.artifact) == weights(artifact_of(shelf, "mnli"))
+    assert told[0].startswith(f"mnli: process {process.pid} on ")
+    assert told[1].startswith("mnli: trained before")
 
 
 # Suites
