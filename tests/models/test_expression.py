@@ -70,7 +70,10 @@ EXPRESSIONS: st.SearchStrategy[Expression] = st.one_of(
 #: Pieces that together make right and wrong expressions, with neighbours that run into each other.
 PIECES = st.lists(
     st.sampled_from(
-        [*"+*,;=()_7Aé \t\n", *"mnli squad none all avg ties mix chain avg( svd( mix( density rank cap 0.5 -1 1e999 =0.5".split()]
+        [
+            *"+*,;=()_7Aé \t\n",
+            *"mnli squad none all avg ties mix chain avg( svd( mix( density rank cap 0.5 -1 1e999 =0.5".split(),
+        ]
     ),
     max_size=14,
 )
