@@ -19,7 +19,9 @@ KINDS = ("intermediate", "mixed", "merged", "target", "evaluation")
 
 def command(
     artifact: Annotated[str | None, typer.Argument(help="Show one artifact in full.")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="intermediate, mixed, merged, target or evaluation.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="intermediate, mixed, merged, target or evaluation.")
+    ] = None,
     suite: Annotated[str | None, typer.Option("--suite", help="Only artifacts of this suite.")] = None,
     store: StoreFolder = None,
     json: Json = False,
