@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import torch
-from calling import schema
+from calling import validate
 from safetensors.torch import load_file
 from stores import kept_in
 from toy_stages import TINY
@@ -145,8 +144,8 @@ def test_a_mix_is_trained_once_and_stands_where_an_adapter_may(
     assert mixed.manifest["settings"]["steps"] == 2 * 2 + 3 * 2
     assert config == read_adapter(Store(copy).get(made.artifacts[0].manifest["inputs"][1]))[1]
 
-    jsonschema.Draft202012Validator(schema("runs")).validate({"path": str(mixed.path), **mixed.manifest})
-    jsonschema.Draft202012Validator(schema("compose")).validate(made.to_json())
+    validate({"path": str(mixed.path), **mixed.manifest}, "runs")
+    validate(made.to_json(), "compose")
 
     monkeypatch.setattr(MixTrainer, "fit", lambda *_: pytest.fail("trained a second time"))
     merged = compose("chain(avg(mix(mnli, qqp), squad))", target="xnli", **common, store=copy, max_eval_examples=5)
@@ -156,7 +155,7 @@ def test_a_mix_is_trained_once_and_stands_where_an_adapter_may(
         ("merged", "merged"),
     ]
     (artifact,) = Store(copy).all("merged")
-    jsonschema.Draft202012Validator(schema("runs")).validate({"path": str(artifact.path), **artifact.manifest})
+    validate({"path": str(artifact.path), **artifact.manifest}, "runs")
     used = common | {"settings": {"batch_size": 4, "max_length": 32}}
     searched = compose("mix(mnli, qqp)", target="tatoeba", **used, store=copy, max_eval_examples=5, layer="1")
     assert searched.artifacts[0].id == mixed.id
