@@ -38,7 +38,8 @@ def command(
         typer.Argument(
             metavar="EXPR",
             help="mnli+squad (fusion), squad (stack on one), 'avg(mnli, squad)', arithmetic, ties, dare or svd (merged "
-            "weights), 'chain(squad)' (the target starts from it), all (the nine) or none (baseline alone).",
+            "weights), 'mix(mnli, squad)' (one adapter trained on both), 'chain(squad)' (the target starts from it), "
+            "all (the nine) or none (baseline alone).",
         ),
     ],
     target: Annotated[str, typer.Option("--target", help="A target task, such as tydiqa; see `adapterstilts tasks`.")],

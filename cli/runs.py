@@ -14,12 +14,14 @@ from adapterstilts.tasks.suites import get_suite
 from .console import notes, print_json, print_table, result_console, session
 from .options import Json, StoreFolder
 
-KINDS = ("intermediate", "merged", "target", "evaluation")
+KINDS = ("intermediate", "mixed", "merged", "target", "evaluation")
 
 
 def command(
     artifact: Annotated[str | None, typer.Argument(help="Show one artifact in full.")] = None,
-    kind: Annotated[str | None, typer.Option("--kind", help="intermediate, merged, target or evaluation.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="intermediate, mixed, merged, target or evaluation.")
+    ] = None,
     suite: Annotated[str | None, typer.Option("--suite", help="Only artifacts of this suite.")] = None,
     store: StoreFolder = None,
     json: Json = False,

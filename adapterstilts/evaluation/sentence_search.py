@@ -45,7 +45,7 @@ from adapterstilts.evaluation.zero_shot import (
 )
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.backbone import Backbone, load_backbone
-from adapterstilts.models.saved import MERGED, load_backbone_of, load_composed, load_merged
+from adapterstilts.models.saved import HEADLESS, load_backbone_of, load_composed, load_headless
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.formats import Answer, EncodingSettings
@@ -138,7 +138,7 @@ def run_search(
     """Search with the adapter of an artifact, or with the bare backbone; or return what was found before.
 
     Args:
-        artifact: of kind ``intermediate``; None is the bare backbone.
+        artifact: of kind ``intermediate``, ``merged`` or ``mixed``; None is the bare backbone.
         search: rows and layer.
         store: where answers are kept.
         identity: of the backbone.
@@ -157,8 +157,8 @@ def run_search(
     if found is not None:
         return found
     store.check_writable()
-    if artifact is not None and artifact.kind == MERGED:
-        loaded = load_merged(artifact, load_backbone_of(artifact, backbone)).backbone
+    if artifact is not None and artifact.kind in HEADLESS:
+        loaded = load_headless(artifact, load_backbone_of(artifact, backbone)).backbone
     elif artifact is not None:
         loaded = load_composed(artifact, load_backbone_of(artifact, backbone), task_of(artifact)).backbone
     else:

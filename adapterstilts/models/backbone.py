@@ -28,6 +28,7 @@ from adapterstilts.models.locations import (
     safetensors_there,
 )
 from adapterstilts.store.weights import check_weights
+from adapterstilts.tasks.formats.base import HeadSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -161,6 +162,13 @@ class ComposedModel:
     composition: Composition
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """State-dict keys of each part: what the library added when the part was added, no more and no less."""
+    head: str = ""
+    """Name of the head, where it is not that of the adapter on top."""
+
+    def activate(self) -> None:
+        """Make the composition's head the one that the model uses, where it has several."""
+        model: Any = self.model
+        model.active_head = self.head or self.composition.top
 
     @property
     def model(self) -> PreTrainedModel:
@@ -262,7 +270,7 @@ def build(
             for module in model.modules():
                 if type(module).__name__ == "BertFusion":
                     module.dropout.p = fusion_dropout
-    added("head", lambda: _add_head(model, composition, backbone.identity.id))
+    added("head", lambda: _add_head(model, composition.top, composition.head, backbone.identity.id))
 
     below: tuple[Any, ...] = ()
     if isinstance(expression, Fusion):
@@ -280,6 +288,39 @@ def build(
     for key, parameter in model.named_parameters():
         parameter.requires_grad_(key in trained)
     return ComposedModel(backbone, composition, keys)
+
+
+def build_shared(
+    backbone: Backbone, compositions: Mapping[str, Composition], *, seed: int
+) -> tuple[ComposedModel, dict[str, ComposedModel]]:
+    """Add one adapter with several heads to a backbone that has none yet.
+
+    The adapter's weights are those that ``build`` draws from the seed.
+
+    Args:
+        backbone: freshly loaded.
+        compositions: by the name of the head; they are of one adapter, with nothing below it, and differ in the head.
+        seed: of the new weights.
+
+    Returns:
+        the model with all heads as one part, for training; and by name the model with each of the heads, of which one
+        at a time is active.
+
+    Raises:
+        ExpressionError, BackboneError: as for ``build``.
+    """
+    model: Any = backbone.model
+    _check_names(model, tuple(compositions))
+    whole = build(backbone, next(iter(compositions.values())), seed=seed)
+    model.delete_head(whole.composition.top)
+    parts: dict[str, ComposedModel] = {}
+    for name, composition in compositions.items():
+        before = set(model.state_dict())
+        _add_head(model, name, composition.head, backbone.identity.id)
+        keys = {**whole.keys, "head": tuple(sorted(set(model.state_dict()) - before))}
+        parts[name] = ComposedModel(backbone, composition, keys, name)
+    heads = tuple(key for part in parts.values() for key in part.keys["head"])
+    return ComposedModel(backbone, whole.composition, {**whole.keys, "head": heads}, next(iter(parts))), parts
 
 
 def quiet_adapters() -> None:
@@ -308,9 +349,9 @@ def _prepare(model: Any) -> None:
     model.eval()
 
 
-def _add_head(model: Any, composition: Composition, backbone_id: str) -> None:
-    kind, name, outputs = composition.head.kind, composition.top, composition.head.outputs
-    id2label = dict(enumerate(composition.head.labels)) or None
+def _add_head(model: Any, name: str, head: HeadSpec, backbone_id: str) -> None:
+    kind, outputs = head.kind, head.outputs
+    id2label = dict(enumerate(head.labels)) or None
     adders: dict[str, tuple[str, dict[str, Any]]] = {
         "classification": ("add_classification_head", {"num_labels": outputs, "id2label": id2label}),
         "tagging": ("add_tagging_head", {"num_labels": outputs, "id2label": id2label}),

@@ -50,6 +50,19 @@ METHODS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
         },
     }
 )
+MIX = "mix"
+#: The options of each function that takes adapters or tasks; those of ``mix`` make shares of the tasks' sizes.
+OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
+    {
+        **METHODS,
+        MIX: {
+            "temperature": Option(1.0, "at least 1", lambda value: value >= 1),
+            "cap": Option(
+                0, "a whole number of rows from 1, or 0 for none", lambda value: value >= 0 and value == int(value)
+            ),
+        },
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,6 @@ class Merge:
     """All that the method has, in its order; those that are left out are filled in."""
 
     def __post_init__(self) -> None:
-        known = METHODS[self.method]
         if len(self.parts) < 2:
             raise ExpressionError(f"'{self.method}' of one adapter is that adapter; name at least two")
         refuse_twice(self.parts)
@@ -122,21 +134,15 @@ class Merge:
                 if self.method != "arithmetic"
                 else "a weight of 0 takes the adapter out; leave the adapter out instead"
             )
-        given = dict(self.options)
-        for name, value in given.items():
-            check_option(self.method, name, value)
         object.__setattr__(self, "weights", tuple(map(float, weights)))
-        filled = tuple((name, float(given.get(name, option.default))) for name, option in known.items())
-        object.__setattr__(self, "options", filled)
+        object.__setattr__(self, "options", _filled(self.method, self.options))
 
     def __str__(self) -> str:
         weighted = [
             str(part) if weight == 1 else f"{number(weight)}*{part}"
             for part, weight in zip(self.parts, self.weights, strict=True)
         ]
-        known = METHODS[self.method]
-        said = [f"{name}={number(value)}" for name, value in self.options if value != known[name].default]
-        return f"{self.method}({', '.join(weighted)}{'; ' if said else ''}{', '.join(said)})"
+        return _call(self.method, weighted, self.options)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -149,8 +155,61 @@ class Merge:
     @property
     def adapter(self) -> str:
         """Name of the adapter in the model: readable, and another one for each text."""
-        digest = hashlib.sha256(str(self).encode()).hexdigest()[:6]
-        return f"{'_'.join((self.method, *self.names))[:40]}_{digest}"
+        return _adapter_name(self.method, self.names, str(self))
+
+
+@dataclass(frozen=True)
+class Mix:
+    """One adapter that is trained on several intermediate tasks at once (``adapterstilts.training.mixes``).
+
+    Raises:
+        ExpressionError: an option or a weight is none that ``mix`` takes, options stand beside weights, or a task
+            stands there twice.
+    """
+
+    names: tuple[str, ...]
+    """The tasks."""
+    weights: tuple[float, ...] = ()
+    """One a task, above 0; empty where the sizes of the tasks decide."""
+    options: tuple[tuple[str, float], ...] = ()
+    """All there are, in order, those that are left out filled in; empty where there are weights."""
+
+    def __post_init__(self) -> None:
+        if len(self.names) < 2:
+            raise ExpressionError(f"'{MIX}' of one task is the adapter of that task; name at least two")
+        refuse_twice(tuple(map(Single, self.names)))
+        if self.weights:
+            if len(self.weights) != len(self.names):
+                raise ExpressionError(f"'{MIX}' has {len(self.names)} tasks and {len(self.weights)} weights")
+            if min(self.weights) <= 0:
+                raise ExpressionError(f"the weights of '{MIX}' must be above 0")
+            if self.options:
+                told = ", ".join(name for name, _ in self.options)
+                raise ExpressionError(
+                    f"with weights the sizes of the tasks do not count, so that {told} would have no effect"
+                )
+            object.__setattr__(self, "weights", tuple(map(float, self.weights)))
+        else:
+            object.__setattr__(self, "options", _filled(MIX, self.options))
+
+    def __str__(self) -> str:
+        parts = list(self.names)
+        if self.weights:
+            equal = set(self.weights) == {1.0}  # still no sizes: it has to be seen that there are weights
+            parts = [
+                name if weight == 1 and not equal else f"{number(weight)}*{name}"
+                for name, weight in zip(self.names, self.weights, strict=True)
+            ]
+        return _call(MIX, parts, self.options)
+
+    @property
+    def operands(self) -> tuple[Adapter, ...]:
+        return (self,)
+
+    @property
+    def adapter(self) -> str:
+        """Name of the adapter in the model: readable, and another one for each text."""
+        return _adapter_name(MIX, self.names, str(self))
 
 
 @dataclass(frozen=True)
@@ -199,9 +258,9 @@ class Chain:
         return ()
 
 
-Adapter = Single | Merge
+Adapter = Single | Merge | Mix
 """What makes one adapter."""
-Expression = Nothing | Single | Merge | Fusion | Chain
+Expression = Nothing | Single | Merge | Mix | Fusion | Chain
 
 
 def number(value: float) -> str:
@@ -217,18 +276,50 @@ def reduced(expression: Expression) -> Nothing | Single | Fusion:
     return operands[0] if len(operands) == 1 else Fusion(operands)
 
 
+def trained_parts(expression: Expression) -> tuple[Single | Mix, ...]:
+    """Return the intermediate adapters that have to be trained for an expression, each once, wherever they stand."""
+    parts = (expression.start,) if isinstance(expression, Chain) else expression.operands
+    return tuple(dict.fromkeys(leaf for part in parts for leaf in _leaves(part)))
+
+
+def _leaves(part: Adapter) -> tuple[Single | Mix, ...]:
+    if isinstance(part, Merge):
+        return tuple(leaf for one in part.parts for leaf in _leaves(one))
+    return (part,)
+
+
 def check_option(method: str, name: str, value: float) -> None:
-    """Refuse an option that a method does not take, or a value that the option cannot have.
+    """Refuse an option that a function does not take, or a value that the option cannot have.
 
     Raises:
         ExpressionError: says what there is.
     """
-    known = METHODS[method]
+    known = OPTIONS[method]
     if name not in known:
         takes = f"it takes {', '.join(known)}" if known else "it takes none"
         raise ExpressionError(f"'{method}' has no option '{name}'; {takes}")
     if not known[name].fits(value):
         raise ExpressionError(f"'{name}' of '{method}' must be {known[name].allowed}, not {number(value)}")
+
+
+def _filled(method: str, options: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
+    """Return all options of a function in its order, after checking those that are given."""
+    given = dict(options)
+    for name, value in given.items():
+        check_option(method, name, value)
+    return tuple((name, float(given.get(name, option.default))) for name, option in OPTIONS[method].items())
+
+
+def _call(method: str, parts: list[str], options: tuple[tuple[str, float], ...]) -> str:
+    """Return the text of a function; options that have their default go without saying."""
+    known = OPTIONS[method]
+    said = [f"{name}={number(value)}" for name, value in options if value != known[name].default]
+    return f"{method}({', '.join(parts)}{'; ' if said else ''}{', '.join(said)})"
+
+
+def _adapter_name(method: str, names: tuple[str, ...], text: str) -> str:
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return f"{'_'.join((method, *names))[:40]}_{digest}"
 
 
 def _names(parts: tuple[Adapter, ...]) -> tuple[str, ...]:

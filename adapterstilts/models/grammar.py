@@ -4,8 +4,10 @@
 
     expression := "none" | sum | "chain" "(" adapter ")"
     sum        := adapter ("+" adapter)*
-    adapter    := NAME | "all" | METHOD "(" part ("," part)* [";" option ("," option)*] ")"
+    adapter    := NAME | "all" | METHOD "(" part ("," part)* [options] ")" | "mix" "(" task ("," task)* [options] ")"
     part       := [NUMBER "*"] adapter
+    task       := [NUMBER "*"] (NAME | "all")
+    options    := ";" option ("," option)*
     METHOD     := "avg" | "arithmetic" | "ties" | "dare" | "svd"
     option     := NAME "=" NUMBER
 
@@ -21,12 +23,15 @@ from contextlib import contextmanager
 from adapterstilts.errors import ExpressionError
 from adapterstilts.models.expression import (
     METHODS,
+    MIX,
     NAME,
+    OPTIONS,
     Adapter,
     Chain,
     Expression,
     Fusion,
     Merge,
+    Mix,
     Nothing,
     Single,
     check_option,
@@ -36,7 +41,7 @@ from adapterstilts.models.expression import (
 #: The nine intermediate tasks of Phang et al. 2020 (https://arxiv.org/abs/2005.13013, table 1), in its order.
 ALL = ("anli", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "csqa")
 CHAIN = "chain"
-FUNCTIONS = (CHAIN, *METHODS)
+FUNCTIONS = (CHAIN, *METHODS, MIX)
 DEEPEST = 6
 """How deep functions may be nested."""
 
@@ -111,20 +116,24 @@ class _Reader:
         parts.extend(new)
         return len(new)
 
-    def call(self, name: str, start: int, depth: int) -> Merge:
+    def call(self, name: str, start: int, depth: int) -> Merge | Mix:
         if name == CHAIN:
             raise self.error(start, "'chain' tells where the target adapter starts, and stands alone")
-        if name not in METHODS:
+        if name not in OPTIONS:
             raise self.error(start, f"there is no function '{name}'; there are {', '.join(FUNCTIONS)}")
         if depth > DEEPEST:
             raise self.error(start, f"functions are nested deeper than {DEEPEST} here")
         self.take("(", "")
         parts: list[Adapter] = []
-        weights: list[float] = []
+        weights: list[float | None] = []
+        what = "a task" if name == MIX else "an adapter"
         while True:
-            weight = self.weight()
+            weight = self.weight(what)
             inside = self.position
-            weights += [weight] * self.add(parts, self.name("an adapter"), inside, depth)
+            part = self.name(what)
+            if name == MIX and self.there("("):
+                raise self.error(inside, "'mix' trains on tasks; only names of tasks may stand in it")
+            weights += [weight] * self.add(parts, part, inside, depth)
             if not self.taken(","):
                 break
         options: dict[str, float] = {}
@@ -141,14 +150,17 @@ class _Reader:
                 if not self.taken(","):
                     break
         self.take(")", "',', ';' or ')' is expected here" if not options else "',' or ')' is expected here")
+        given = () if set(weights) == {None} else tuple(1.0 if weight is None else weight for weight in weights)
         with self.marked(start):
-            return Merge(name, tuple(parts), tuple(weights), tuple(options.items()))
+            if name == MIX:
+                return Mix(tuple(leaf for part in parts for leaf in part.names), given, tuple(options.items()))
+            return Merge(name, tuple(parts), given, tuple(options.items()))
 
-    def weight(self) -> float:
+    def weight(self, of: str) -> float | None:
         if _NUMBER.match(self.text, self.position) is None:
-            return 1.0
+            return None
         weight = self.number("a weight")
-        self.take("*", "'*' and an adapter are expected after a weight")
+        self.take("*", f"'*' and {of} are expected after a weight")
         return weight
 
     def number(self, expected: str) -> float:

@@ -24,6 +24,10 @@ ADAPTER = "adapter.json"
 """Name and configuration of an adapter without a head, such as a merged one."""
 MERGED = "merged"
 """Kind of an artifact that holds an adapter made of others, without a head."""
+MIXED = "mixed"
+"""Kind of an artifact that holds an adapter trained on several tasks at once, and a head of each task."""
+HEADLESS = (MERGED, MIXED)
+"""Kinds of artifacts that give others an adapter and are no composition with a head on top."""
 
 
 def weights_file(part: str) -> str:
@@ -50,7 +54,7 @@ def read_composition(artifact: Artifact) -> Composition:
 
 
 def read_adapter(artifact: Artifact) -> tuple[str, dict[str, Any]]:
-    """Return name and configuration of the adapter that an artifact gives to others: trained last, or merged.
+    """Return name and configuration of the adapter that an artifact gives to others: trained last, merged or mixed.
 
     Raises:
         ArtifactError: the artifact holds no adapters, or its description is damaged.
@@ -97,11 +101,11 @@ def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> Com
     return composed
 
 
-def load_merged(artifact: Artifact, backbone: Backbone) -> ComposedModel:
-    """Put a merged adapter on a backbone, with a head on top that nobody has trained.
+def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
+    """Put a merged or mixed adapter on a backbone, with a head on top that nobody has trained.
 
     Args:
-        artifact: of kind ``merged``.
+        artifact: of kind ``merged`` or ``mixed``.
         backbone: freshly loaded.
 
     Raises:

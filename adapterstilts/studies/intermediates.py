@@ -7,14 +7,15 @@ from typing import Any
 
 from adapterstilts.errors import ArtifactError
 from adapterstilts.models.configs import check_fusible, merged_config
-from adapterstilts.models.expression import Adapter, Chain, Expression, Fusion, Single
+from adapterstilts.models.expression import Adapter, Chain, Expression, Fusion, Mix, Single, trained_parts
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.saved import read_adapter, trained_task
+from adapterstilts.models.saved import HEADLESS, read_adapter, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.spec import base_suite
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.merges import MergeStage, run_merge
+from adapterstilts.training.mixes import MixStage, run_mix
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
 
@@ -31,7 +32,7 @@ def intermediate_adapters(
 ) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
     """Return the adapters that an expression joins, from the store where it has them, else newly made.
 
-    An adapter of a task is trained where the store has none; a merge is made of those.
+    An adapter of a task, or of a mix of tasks, is trained where the store has none; a merge is made of those.
 
     Args:
         expression: names them.
@@ -41,44 +42,54 @@ def intermediate_adapters(
         settings: what the user gave; ``use`` and ``train_missing`` as for ``compose``.
     """
     backbone, suite = plain.backbone, plain.task.suite
+    leaves = trained_parts(expression)
+    singles = [part.name for part in leaves if isinstance(part, Single)]
     given: dict[str, Artifact] = {}
     for artifact in map(store.get, use):
+        if artifact.kind in HEADLESS:
+            raise ArtifactError(
+                f"--use '{artifact.id}' is of kind '{artifact.kind}'; --use takes adapters of one task. A mix or a "
+                "merge is found by its expression."
+            )
         name = str(artifact.manifest.get("task"))
         if name in given:
             raise ArtifactError(f"--use names two adapters for '{name}': '{given[name].id}' and '{artifact.id}'.")
         given[name] = artifact
-        if name not in expression.names:
+        if name not in singles:
             raise ArtifactError(
-                f"--use '{artifact.id}' is an adapter for '{name}', which '{expression}' does not name."
+                f"--use '{artifact.id}' is an adapter for '{name}', which '{expression}' does not name"
+                f"{' but in a mix, where it is trained anew' if name in expression.names else ''}."
             )
         if base_suite(artifact.suite) != base_suite(suite):
             raise ArtifactError(f"--use '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'.")
         trained_task(artifact)
     # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
     shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
-    found = {
-        name: given.get(name) or _newest(name, suite, backbone, store, shape, reporter) for name in expression.names
-    }
-    missing = [name for name, artifact in found.items() if artifact is None]
-    if missing and not train_missing:
-        options = f"{plain.task.suite_option} --backbone {backbone.id}"
-        commands = ", ".join(f"`adapterstilts train-intermediate {name}{options}`" for name in missing)
-        raise ArtifactError(
-            f"The store {store.home} has no adapter for {', '.join(missing)} on '{backbone.id}', and --no-train was "
-            f"given. Train with {commands}."
-        )
-    if missing:
+    found = {name: given.get(name) or _newest(name, suite, backbone, store, shape, reporter) for name in singles}
+
+    def stage_of(name: str) -> TrainingStage:
+        spec = get_suite(suite).task(name, "intermediate")
+        return TrainingStage(spec, recipe_settings(spec, shape), backbone, root=plain.root)
+
+    mixes = {part: MixStage(part, tuple(map(stage_of, part.names))) for part in leaves if isinstance(part, Mix)}
+    lacking = [name for name, artifact in found.items() if artifact is None]
+    untrained = [mix for mix, stage in mixes.items() if store.find(stage.fingerprint) is None]
+    if missing := [*lacking, *map(str, untrained)]:
+        if not train_missing:
+            options = f"{plain.task.suite_option} --backbone {backbone.id}"
+            commands = [f"Train with `adapterstilts train-intermediate {name}{options}`." for name in lacking]
+            commands += [f"'{mix}' is trained without --no-train." for mix in untrained]
+            raise ArtifactError(
+                f"The store {store.home} has no adapter for {', '.join(missing)} on '{backbone.id}', and --no-train "
+                f"was given. {' '.join(commands)}"
+            )
         store.check_writable()
         reporter.message(f"Not in the store, will be trained first: {', '.join(missing)}")
-    new = {
-        name: TrainingStage(spec, recipe_settings(spec, shape), backbone, root=plain.root)
-        for name in missing
-        for spec in (get_suite(suite).task(name, "intermediate"),)
-    }
+    new = {name: stage_of(name) for name in lacking}
     configs = {
         name: read_adapter(artifact)[1] if artifact else dict(new[name].composition.adapters[name])
         for name, artifact in found.items()
-    }
+    } | {str(mix): stage.config for mix, stage in mixes.items()}
     operands = (expression.start,) if isinstance(expression, Chain) else expression.operands
     joined = {part.adapter: _config(part, configs) for part in operands}
     if isinstance(expression, Fusion):
@@ -86,29 +97,30 @@ def intermediate_adapters(
     for stage in new.values():
         stage.check_length(limit)
         _ = stage.train_rows, stage.validation_rows
-    results = [
-        StageResult(artifact, True, 0.0) if artifact else run_stage(new[name], store, reporter=reporter)
+    for mix in untrained:
+        mixes[mix].check_length(limit)
+    results = {
+        name: StageResult(artifact, True, 0.0) if artifact else run_stage(new[name], store, reporter=reporter)
         for name, artifact in found.items()
-    ]
-    trained = {name: result.artifact for name, result in zip(found, results, strict=True)}
+    } | {str(mix): run_mix(stage, store, reporter=reporter) for mix, stage in mixes.items()}
     made: dict[Adapter, StageResult] = {}
 
     def artifact_of(part: Adapter) -> Artifact:
-        if isinstance(part, Single):
-            return trained[part.name]
+        if isinstance(part, (Single, Mix)):
+            return results[str(part)].artifact
         if part not in made:
             merge = MergeStage(part, backbone, tuple(map(artifact_of, part.parts)))
             made[part] = run_merge(merge, store, reporter=reporter)
         return made[part].artifact
 
     artifacts = tuple(map(artifact_of, operands))
-    return artifacts, [result.to_json() for result in (*results, *made.values())]
+    return artifacts, [result.to_json() for result in (*results.values(), *made.values())]
 
 
 def _config(part: Adapter, configs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the configuration of a part, and refuse a merge that is not possible, before anything is trained."""
-    if isinstance(part, Single):
-        return configs[part.name]
+    if isinstance(part, (Single, Mix)):
+        return configs[str(part)]
     return merged_config(part, [_config(one, configs) for one in part.parts])
 
 

@@ -147,8 +147,8 @@ def compose(
     intermediate adapters and the backbone stay frozen. The baseline has the same settings and seeds.
 
     Args:
-        expression: ``mnli+squad`` (fusion), ``squad`` (stack), ``avg(mnli, squad)`` (merge), ``chain(squad)`` or
-            ``none``; all there is stands in ``adapterstilts.models.grammar``.
+        expression: ``mnli+squad`` (fusion), ``squad`` (stack), ``avg(mnli, squad)`` (merge), ``mix(mnli, squad)``
+            (trained on both), ``chain(squad)`` or ``none``; all there is stands in ``adapterstilts.models.grammar``.
         target: name of a target task.
         suite, backbone, revision, data_root, store, settings, reporter, report_to: as for ``train_intermediate``;
             the settings are those of the target stage.

@@ -17,7 +17,7 @@ from adapterstilts.data.files import with_labels
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
-from adapterstilts.models.backbone import build, load_backbone
+from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
 from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing, reduced
@@ -25,7 +25,7 @@ from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import check_labels, load_part, load_start, read_adapter, save_composed, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
-from adapterstilts.tasks.formats import FORMATS
+from adapterstilts.tasks.formats import FORMATS, Encoded
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.training.resources import make_deterministic, resources, versions
 from adapterstilts.training.settings import TrainingSettings
@@ -210,26 +210,13 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
         load_part(composed, f"adapters/{name}", artifact)
     if isinstance(stage.expression, Chain):
         load_start(composed, stage.inputs[0])
-    tokenizer, home = backbone.tokenizer, store.home
-    train = encode_rows(stage.train_rows, tokenizer, settings.encoding, training=True, home=home)
-    validation = encode_rows(stage.validation_rows, tokenizer, settings.encoding, training=False, home=home)
-    if not len(train):
-        raise SettingsError(f"No training row of '{stage.task.name}' is usable: {_counted(train.report)}.")
-    _tell_rows(reporter, stage, train.report)
+    train, validation = encoded_rows(stage, backbone, store, reporter)
     composed.to_device()
 
-    from adapterstilts.evaluation.scoring import validation_scores
     from adapterstilts.training.trainer import StiltsTrainer
 
     def validate() -> Mapping[str, float]:
-        return validation_scores(
-            composed,
-            stage.validation_rows,
-            validation,
-            settings.encoding,
-            batch_size=settings.batch_size,
-            precision=settings.precision,
-        )
+        return scores_now(stage, composed, validation)
 
     with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
         trainer = StiltsTrainer(
@@ -254,13 +241,7 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
         "settings": dataclasses.asdict(settings),
         "inputs": [artifact.id for artifact in stage.inputs],
         "identity": stage.identity(),
-        "data": {
-            split: _data_json(rows, encoded.report)
-            for split, rows, encoded in (
-                ("train", stage.train_rows, train),
-                ("validation", stage.validation_rows, validation),
-            )
-        },
+        "data": data_json(stage, train, validation),
         "metrics": {"validation": dict(report.best_scores), "best_step": report.best_step, "steps": report.steps},
         "stopped_early": report.stopped_early,
         "resources": resources(report.examples, report.tokens, report.seconds, composed.trained_parameters),
@@ -277,8 +258,46 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
 def _check_inputs(stage: TrainingStage) -> None:
     for artifact in stage.inputs:
         stage.backbone.require_same(artifact.manifest["backbone"], what=f"The intermediate adapter '{artifact.id}'")
-        if artifact.kind == "intermediate":  # a merged adapter has no head
+        if artifact.kind == "intermediate":  # a merged or mixed adapter comes without a head
             check_labels(artifact, trained_task(artifact))
+
+
+def encoded_rows(stage: TrainingStage, backbone: Backbone, store: Store, reporter: Reporter) -> tuple[Encoded, Encoded]:
+    """Return the stage's training and validation rows as features, and tell how many there are.
+
+    Raises:
+        SettingsError: no training row can be learnt from.
+    """
+    tokenizer, encoding, home = backbone.tokenizer, stage.settings.encoding, store.home
+    train = encode_rows(stage.train_rows, tokenizer, encoding, training=True, home=home)
+    validation = encode_rows(stage.validation_rows, tokenizer, encoding, training=False, home=home)
+    if not len(train):
+        raise SettingsError(f"No training row of '{stage.task.name}' is usable: {_counted(train.report)}.")
+    _tell_rows(reporter, stage, train.report)
+    return train, validation
+
+
+def scores_now(stage: TrainingStage, composed: ComposedModel, validation: Encoded) -> Mapping[str, float]:
+    """Return the scores on the stage's validation rows as the model is now, the main score first."""
+    from adapterstilts.evaluation.scoring import validation_scores
+
+    settings = stage.settings
+    return validation_scores(
+        composed,
+        stage.validation_rows,
+        validation,
+        settings.encoding,
+        batch_size=settings.batch_size,
+        precision=settings.precision,
+    )
+
+
+def data_json(stage: TrainingStage, train: Encoded, validation: Encoded) -> dict[str, Any]:
+    """Return what a manifest says of the rows that a stage was trained and validated on."""
+    return {
+        "train": _data_json(stage.train_rows, train.report),
+        "validation": _data_json(stage.validation_rows, validation.report),
+    }
 
 
 def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:

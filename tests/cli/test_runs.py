@@ -60,6 +60,12 @@ def test_damage_in_the_store_is_no_mistake(manifest: str, world: World, tmp_path
     assert world.artifact("squad") in call("runs", "--store", home).stdout
 
 
+@pytest.mark.parametrize("kind", ["mixed", "merged"])
+def test_a_kind_of_which_there_is_none_is_no_mistake(kind: str, world: World) -> None:
+    assert document("runs", "runs", "--store", world.store, "--kind", kind) == []
+    assert f"has no {kind} artifact" in call("runs", "--store", world.store, "--kind", kind).stderr
+
+
 def test_an_unknown_kind_is_a_mistake(world: World) -> None:
     assert "kind" in refused("runs", "--kind", "targets", "--store", world.store)
 

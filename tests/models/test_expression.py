@@ -12,20 +12,28 @@ from adapterstilts.errors import ExpressionError
 from adapterstilts.models.expression import (
     METHODS,
     NAME,
+    OPTIONS,
     Adapter,
     Chain,
     Expression,
     Fusion,
     Merge,
+    Mix,
     Nothing,
     Single,
     reduced,
+    trained_parts,
 )
 from adapterstilts.models.grammar import ALL, DEEPEST, parse
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(lambda name: name not in ("none", "all"))
 #: Values that the options take.
-VALUES = {"scale": st.floats(0.001, 9), "density": st.floats(0.001, 1), "drop": st.floats(0, 0.999)}
+VALUES = {
+    "scale": st.floats(0.001, 9),
+    "density": st.floats(0.001, 1),
+    "drop": st.floats(0, 0.999),
+    "temperature": st.floats(1, 1e6),
+}
 WHOLE = st.integers(0, 99).map(float)
 
 
@@ -34,12 +42,25 @@ def merges(draw: st.DrawFn, parts: st.SearchStrategy[Adapter]) -> Merge:
     method = draw(st.sampled_from(sorted(METHODS)))
     joined = tuple(draw(st.lists(parts, min_size=2, max_size=3, unique=True)))
     weights = draw(st.sampled_from([(), tuple(draw(st.floats(0.001, 1e6)) for _ in joined)]))
-    names = draw(st.sets(st.sampled_from(sorted(METHODS[method]) or ["none"]))) & set(METHODS[method])
-    options = tuple((name, draw(VALUES.get(name, WHOLE))) for name in sorted(names))
-    return Merge(method, joined, weights, options)
+    return Merge(method, joined, weights, draw(options_of(method)))
 
 
-ADAPTERS: st.SearchStrategy[Adapter] = st.recursive(NAMES.map(Single), merges, max_leaves=4)
+@st.composite
+def options_of(draw: st.DrawFn, function: str) -> tuple[tuple[str, float], ...]:
+    known = set(OPTIONS[function])
+    names = draw(st.sets(st.sampled_from(sorted(known) or ["none"]))) & known
+    return tuple((name, draw(VALUES.get(name, WHOLE))) for name in sorted(names))
+
+
+@st.composite
+def mixes(draw: st.DrawFn) -> Mix:
+    names = tuple(draw(st.lists(NAMES, min_size=2, max_size=3, unique=True)))
+    if draw(st.booleans()):
+        return Mix(names, (), draw(options_of("mix")))
+    return Mix(names, tuple(draw(st.sampled_from([1.0, 2.0, 0.3]) | st.floats(0.001, 1e6)) for _ in names))
+
+
+ADAPTERS: st.SearchStrategy[Adapter] = st.recursive(NAMES.map(Single) | mixes(), merges, max_leaves=4)
 EXPRESSIONS: st.SearchStrategy[Expression] = st.one_of(
     st.builds(Nothing),
     ADAPTERS,
@@ -49,7 +70,10 @@ EXPRESSIONS: st.SearchStrategy[Expression] = st.one_of(
 #: Pieces that together make right and wrong expressions, with neighbours that run into each other.
 PIECES = st.lists(
     st.sampled_from(
-        [*"+*,;=()_7Aé \t\n", *"mnli squad none all avg ties chain avg( svd( density rank 0.5 -1 1e999 =0.5".split()]
+        [
+            *"+*,;=()_7Aé \t\n",
+            *"mnli squad none all avg ties mix chain avg( svd( mix( density rank cap 0.5 -1 1e999 =0.5".split(),
+        ]
     ),
     max_size=14,
 )
@@ -108,6 +132,23 @@ MNLI, SQUAD = Single("mnli"), Single("squad")
             Fusion((Merge("avg", (MNLI, SQUAD)), MNLI, Single("qqp"))),
             ("mnli", "squad", "qqp"),
         ),
+        ("mix", Single("mix"), ("mix",)),
+        ("mix(mnli, squad)", Mix(("mnli", "squad")), ("mnli", "squad")),
+        (
+            "mix(mnli,squad;cap=131072,temperature=2)",
+            Mix(("mnli", "squad"), (), (("temperature", 2), ("cap", 131072))),
+            ("mnli", "squad"),
+        ),
+        ("mix(2*mnli, squad)", Mix(("mnli", "squad"), (2, 1)), ("mnli", "squad")),
+        ("mix(all)", Mix(ALL), ALL),
+        ("mix(2*all, qnli)", Mix((*ALL, "qnli"), (*(2,) * 9, 1)), (*ALL, "qnli")),
+        (
+            "avg(mix(mnli, qqp), squad)",
+            Merge("avg", (Mix(("mnli", "qqp")), SQUAD)),
+            ("mnli", "qqp", "squad"),
+        ),
+        ("mix(mnli, squad)+mnli", Fusion((Mix(("mnli", "squad")), MNLI)), ("mnli", "squad")),
+        ("chain(mix(mnli, squad))", Chain(Mix(("mnli", "squad"))), ("mnli", "squad")),
         ("all", Fusion(tuple(map(Single, ALL))), ALL),
         ("avg(0.5*all)", Merge("avg", tuple(map(Single, ALL)), (0.5,) * 9), ALL),
     ],
@@ -125,6 +166,10 @@ def test_what_an_expression_names(text: str, expression: object, names: tuple[st
         ("ties(squad,mnli;scale=2,density=.5)", "ties(squad, mnli; density=0.5, scale=2)"),
         ("avg(1*mnli,1.0*squad)", "avg(mnli, squad)"),
         ("dare(mnli, squad; seed=3)+qqp", "dare(mnli, squad; seed=3)+qqp"),
+        ("mix(mnli,squad; cap=0, temperature=1.0)", "mix(mnli, squad)"),
+        ("mix(squad,mnli; cap=9, temperature=2.5)", "mix(squad, mnli; temperature=2.5, cap=9)"),
+        ("mix(1.0*mnli,squad)", "mix(1*mnli, 1*squad)"),
+        ("mix(1*mnli,0.50*squad)", "mix(mnli, 0.5*squad)"),
     ],
 )
 def test_the_canonical_text_leaves_out_what_goes_without_saying(text: str, canonical: str) -> None:
@@ -137,6 +182,21 @@ def test_merges_of_other_weights_are_other_adapters() -> None:
     assert isinstance(second, Merge)
     assert first.adapter != second.adapter
     assert first.adapter.startswith("avg_mnli_squad_")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("none", ()),
+        ("mnli+squad", (MNLI, SQUAD)),
+        ("chain(avg(mnli, squad))", (MNLI, SQUAD)),
+        ("mix(mnli, squad)", (Mix(("mnli", "squad")),)),
+        ("avg(mix(mnli, squad), mnli)+ties(mnli, qqp)", (Mix(("mnli", "squad")), MNLI, Single("qqp"))),
+        ("chain(mix(mnli, squad))", (Mix(("mnli", "squad")),)),
+    ],
+)
+def test_what_has_to_be_trained_for_an_expression(text: str, parts: tuple[Adapter, ...]) -> None:
+    assert trained_parts(parse(text)) == parts
 
 
 @pytest.mark.parametrize(
@@ -158,7 +218,7 @@ def test_merges_of_other_weights_are_other_adapters() -> None:
         ("nonesuch + none", 11, "'none' means no intermediate task"),
         ("mnli\t+\n+", 7, "a task name after '+' is expected here"),
         ("squad+all", 6, "'squad' stands here a second time"),
-        ("mean(mnli, squad)", 0, "there is no function 'mean'; there are chain, avg, arithmetic, ties, dare, svd"),
+        ("mean(mnli, squad)", 0, "there is no function 'mean'; there are chain, avg, arithmetic, ties, dare, svd, mix"),
         ("qqp+mean(mnli, squad)", 4, "there is no function 'mean'"),
         ("avg(mnli)", 0, "'avg' of one adapter is that adapter"),
         ("avg(mnli, mnli)", 10, "'mnli' stands here a second time"),
@@ -178,6 +238,22 @@ def test_merges_of_other_weights_are_other_adapters() -> None:
         ("svd(mnli, squad; rank=x)", 22, "a number is expected here"),
         ("svd(mnli, squad; rank=1e999)", 22, "1e999 is too large"),
         ("svd(mnli, squad; rank=1, rank=2)", 25, "'rank' is given twice"),
+        ("mix(mnli)", 0, "'mix' of one task is the adapter of that task; name at least two"),
+        ("mix(mnli, squad, mnli)", 17, "'mnli' stands here a second time"),
+        ("mix(mnli, all)", 10, "'mnli' stands here a second time"),
+        ("mix(mnli, none)", 10, "'none' is no adapter"),
+        ("mix(mnli, avg(qqp, squad))", 10, "'mix' trains on tasks; only names of tasks may stand in it"),
+        ("mix(mix(mnli, qqp), squad)", 4, "only names of tasks may stand in it"),
+        ("mix(mnli+squad)", 8, "',', ';' or ')' is expected here"),
+        ("mix(mnli, 2 squad)", 12, "'*' and a task are expected after a weight"),
+        ("mix(mnli, 0*squad)", 0, "the weights of 'mix' must be above 0"),
+        ("qqp+mix(mnli, -1*squad)", 4, "the weights of 'mix' must be above 0"),
+        ("mix(2*mnli, squad; temperature=2)", 0, "so that temperature would have no effect"),
+        ("mix(1*mnli, squad; cap=9, temperature=1)", 0, "so that cap, temperature would have no effect"),
+        ("mix(mnli, squad; temperature=0.5)", 17, "'temperature' of 'mix' must be at least 1, not 0.5"),
+        ("mix(mnli, squad; cap=0.5)", 17, "'cap' of 'mix' must be a whole number of rows from 1, or 0 for none"),
+        ("mix(mnli, squad; rank=2)", 17, "'mix' has no option 'rank'; it takes temperature, cap"),
+        ("avg(mix(mnli, squad), mix(mnli, squad))", 22, "'mix(mnli, squad)' stands here a second time"),
         ("chain(squad)+mnli", 12, "'chain' stands alone"),
         ("mnli+chain(squad)", 5, "and stands alone"),
         ("avg(chain(squad), mnli)", 4, "and stands alone"),

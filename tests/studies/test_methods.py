@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from calling import validate
 from safetensors.torch import load_file
 from stores import kept_in
 from toy_stages import TINY
 
-from adapterstilts.errors import ArtifactError, ExpressionError
+from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, UnknownNameError
 from adapterstilts.models.saved import read_adapter, read_composition
 from adapterstilts.store.artifacts import Store
 from adapterstilts.studies.transfer import Transfer, compose, evaluate, train_intermediate
+from adapterstilts.training.mix_trainer import MixTrainer
 
 
 @pytest.mark.parametrize(
@@ -117,3 +119,75 @@ def test_a_merged_adapter_has_no_head_to_evaluate(copy: Path, common: dict[str, 
     (merged,) = Store(copy).all("merged")
     with pytest.raises(ArtifactError, match="is of kind 'merged'; only adapters and compositions can be evaluated"):
         evaluate(merged.id, store=copy, data_root=common["data_root"])
+
+
+# One adapter trained on several tasks
+
+
+def test_a_mix_is_trained_once_and_stands_where_an_adapter_may(
+    copy: Path, common: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {item.id for item in Store(copy).all("intermediate")}
+    made = compose("mix(mnli, qqp)+squad", target="xnli", **common, store=copy, max_eval_examples=5)
+    (mixed,) = Store(copy).all("mixed")
+    name, config = read_adapter(mixed)
+    assert read_composition(made.artifacts[0]).drawing() == (
+        f"Stack(Fuse({name}, squad), xnli) → classification head 'xnli'"
+    )
+    assert made.same_training_data == ("mnli",)
+    assert [(stage["kind"], stage["state"]) for stage in made.stages[:2]] == [
+        ("intermediate", "reused"),
+        ("mixed", "trained"),
+    ]
+    assert {item.id for item in Store(copy).all("intermediate")} == before, "no adapter of mnli or qqp is needed"
+    # mnli: 2 epochs of 60 rows, 32 a batch; qqp: 3. The settings of the target are no settings of the mix.
+    assert mixed.manifest["settings"]["steps"] == 2 * 2 + 3 * 2
+    assert config == read_adapter(Store(copy).get(made.artifacts[0].manifest["inputs"][1]))[1]
+
+    validate({"path": str(mixed.path), **mixed.manifest}, "runs")
+    validate(made.to_json(), "compose")
+
+    monkeypatch.setattr(MixTrainer, "fit", lambda *_: pytest.fail("trained a second time"))
+    merged = compose("chain(avg(mix(mnli, qqp), squad))", target="xnli", **common, store=copy, max_eval_examples=5)
+    assert [(stage["kind"], stage["state"]) for stage in merged.stages[:3]] == [
+        ("intermediate", "reused"),
+        ("mixed", "reused"),
+        ("merged", "merged"),
+    ]
+    (artifact,) = Store(copy).all("merged")
+    validate({"path": str(artifact.path), **artifact.manifest}, "runs")
+    used = common | {"settings": {"batch_size": 4, "max_length": 32}}
+    searched = compose("mix(mnli, qqp)", target="tatoeba", **used, store=copy, max_eval_examples=5, layer="1")
+    assert searched.artifacts[0].id == mixed.id
+    with pytest.raises(ArtifactError, match="is of kind 'mixed'; --use takes adapters of one task"):
+        compose("mix(mnli, qqp)", target="xnli", **common, store=copy, use=(mixed.id,))
+
+
+@pytest.mark.parametrize(
+    ("expression", "options", "error", "says"),
+    [
+        (
+            "mix(mnli, qqp)",
+            {"train_missing": False},
+            ArtifactError,
+            r"has no adapter for mix\(mnli, qqp\) .*--no-train",
+        ),
+        ("mix(mnli, qqp)", {"use": ("squad",)}, ArtifactError, r"which 'mix\(mnli, qqp\)' does not name\."),
+        ("mix(squad, qqp)", {"use": ("squad",)}, ArtifactError, "does not name but in a mix, where it is trained anew"),
+        ("mix(mnli, squad)", {}, SettingsError, r"'squad' in 'mix\(mnli, squad\)' has inputs of 384 tokens"),
+        ("mix(mnli, nonesuch)", {}, UnknownNameError, "nonesuch"),
+        ("mix(mnli, xnli)", {}, UnknownNameError, "'xnli' is a target task"),
+        ("svd(mix(mnli, qqp), mnli)", {}, ExpressionError, r"svd merges the updates of LoRA, and 'mix\(mnli, qqp\)'"),
+    ],
+)
+def test_what_is_wrong_with_a_mix_is_told_before_anything_is_trained(
+    expression: str,
+    options: dict[str, Any],
+    error: type[Exception],
+    says: str,
+    copy: Path,
+    common: dict[str, Any],
+    no_training: None,
+) -> None:
+    with pytest.raises(error, match=says):
+        compose(expression, target="xnli", **common, store=copy, **options)
