@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from adapterstilts.data.files import DATA_ROOT_VARIABLE, cache_for, check_file, file_path, first_line, load_file
 from adapterstilts.data.layouts import with_layout
 from adapterstilts.data.network import dataset_cached, hub_reachable
+from adapterstilts.data.texts import load_texts, texts_fault
 from adapterstilts.errors import DataFormatError, DataUnavailableError
-from adapterstilts.tasks.spec import LAB
+from adapterstilts.tasks.spec import LAB, TEXT
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -78,6 +79,8 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
 
 
 def _load_raw(source: Source, language: str, root: Path | None) -> Dataset:
+    if source.dataset == TEXT:
+        return load_texts(source)
     if source.file:
         here = file_path(source, root, language) is not None
         if "{language}" in source.file and not here and (root is not None or not source.address):
@@ -149,6 +152,8 @@ def _require(source: Source, root: Path | None) -> None:
 def _fault(source: Source, root: Path | None) -> DataUnavailableError | None:
     if source.dataset == LAB:
         return None
+    if source.dataset == TEXT:
+        return texts_fault(source)
     if source.file:
         check_file(source, root)
         return None
