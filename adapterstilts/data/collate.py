@@ -92,9 +92,7 @@ class MaskingCollator:
         return self.padding(seen)
 
 
-def training_collator(
-    task: TaskSpec, tokenizer: PreTrainedTokenizerFast, seed: int
-) -> Collator | MaskingCollator:
+def training_collator(task: TaskSpec, tokenizer: PreTrainedTokenizerFast, seed: int) -> Collator | MaskingCollator:
     """Return what makes the training batches of a task; ``seed`` is that of what is drawn for them."""
     padding = Collator.of(tokenizer)
     if task.format != "language_modelling":

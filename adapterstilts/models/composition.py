@@ -41,8 +41,8 @@ class Composition:
         prompts = [name for name, config in self.adapters.items() if "prompt_length" in config]
         if prompts and self.head.kind in ("question_answering", "tagging", "masked_lm"):
             raise ExpressionError(
-                f"'{prompts[0]}' is prompt tuning, which lengthens the input, and spans, tags and masks lose their places; "
-                "choose another --adapter."
+                f"'{prompts[0]}' is prompt tuning, which lengthens the input, and spans, tags and masks lose their "
+                "places; choose another --adapter."
             )
 
     @property

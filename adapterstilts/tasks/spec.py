@@ -9,7 +9,9 @@ from typing import Any, Literal
 from adapterstilts.errors import SettingsError
 from adapterstilts.tasks.columns import Column
 
-FormatName = Literal["classification", "multiple_choice", "span", "tagging", "language_modelling", "retrieval", "search"]
+FormatName = Literal[
+    "classification", "multiple_choice", "span", "tagging", "language_modelling", "retrieval", "search"
+]
 Kind = Literal["intermediate", "target"]
 Split = Literal["train", "validation", "test"]
 

@@ -63,7 +63,7 @@ class HeadSpec:
 
     kind: HeadKind
     outputs: int
-    """Number of labels, or of choices; 2 for the start and end of a span; 1 for the backbone's own head over its words."""
+    """Number of labels, or of choices; 2 for the start and end of a span; 1 for the backbone's own head."""
     labels: tuple[str, ...] = ()
 
 
