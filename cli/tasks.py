@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from adapterstilts.data.sources import places, root_of_suite
 from adapterstilts.errors import SettingsError, unknown
 from adapterstilts.studies.own_tasks import own_tasks
 from adapterstilts.tasks.spec import DEFAULT_SUITE, Source, TaskSpec
@@ -28,9 +30,13 @@ def command(
     kind: Annotated[str | None, typer.Option("--kind", help="intermediate or target.")] = None,
     suite: Suite = DEFAULT_SUITE,
     task_file: TaskFiles = None,
+    data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
-    """List the intermediate and target tasks of a suite."""
+    """List the intermediate and target tasks of a suite, and where their rows would come from now.
+
+    That is the data root (mirror), the Hugging Face cache, the Hub, or no; nothing is loaded for it.
+    """
     if context.invoked_subcommand is not None and kind is None:
         return
     with session():
@@ -42,11 +48,12 @@ def command(
         if kind is not None and kind not in kinds:
             raise unknown("kind of task", kind, kinds)
         chosen = [task for task in tasks if kind in (None, task.kind)]
+        root = root_of_suite(suite, data_root)
         if json:
-            print_json([_document(task) for task in chosen])
+            print_json([_document(task, root) for task in chosen])
             return
         table = Table()
-        for title in ("task", "kind", "format", "languages", "metric", "data set", "licence"):
+        for title in ("task", "kind", "format", "languages", "metric", "rows", "data set", "licence"):
             table.add_column(title)
         for task in chosen:
             source = task.source(task.evaluation_split)
@@ -54,7 +61,8 @@ def command(
             languages = task.languages[0] if number == 1 else str(number)
             data = ", ".join(f"{part.dataset} {part.config}" for part in (source, *source.more) if part.languages)
             data = data or f"{source.dataset} {source.config}"
-            table.add_row(task.name, task.kind, task.format, languages, task.metric, data, task.license)
+            rows = _places(task, root)
+            table.add_row(task.name, task.kind, task.format, languages, task.metric, rows, data, task.license)
         print_table(table)
 
 
@@ -75,6 +83,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="TASK", help="A task, such as tydiqa.")],
     suite: Suite = DEFAULT_SUITE,
     task_file: TaskFiles = None,
+    data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
     """Show a task in full: where its rows are, its languages, labels, metric, recipe, licence and citation."""
@@ -85,14 +94,16 @@ def show(
         from adapterstilts.training.recipes import recipe_settings
 
         settings = vars(recipe_settings(task))
+        root = root_of_suite(suite, _given(context, "data_root", data_root))
         if _given(context, "json", json):
-            print_json(_document(task) | {"recipe": settings})
+            print_json(_document(task, root) | {"recipe": settings})
             return
         table = Table(title=f"{task.name}: {task.title}", title_justify="left", show_header=False)
         table.add_column("what", style="bold")
         table.add_column("value")
         rows: list[tuple[str, str]] = [("kind", task.kind), ("format", task.format)]
         rows += [(split, _where(source)) for split, source in task.sources.items()]
+        rows.append(("rows now", _places(task, root)))
         if task.candidates:
             rows.append(("candidates", f"{_where(task.candidates)}, {'one pool' if task.one_pool else 'by language'}"))
         if task.trains_on:
@@ -115,6 +126,12 @@ def show(
         for what, value in rows:
             table.add_row(what, escape(value))
         print_table(table)
+
+
+def _places(task: TaskSpec, root: Path | None) -> str:
+    """Return where the rows of a task would come from now, for people."""
+    told = {"hub": "Hub", "text": "--text FILE"}
+    return ", ".join(told.get(place, place) for place in places(task, root)) or "no"
 
 
 def _where(source: Source) -> str:
@@ -146,7 +163,8 @@ def check(
     with session() as reporter, own_tasks(_given(context, "task_file", task_file), suite):
         from adapterstilts.studies.checking import check_tasks
 
-        found = check_tasks(names or None, suite=suite, data_root=data_root, reporter=reporter)
+        root = _given(context, "data_root", data_root)
+        found = check_tasks(names or None, suite=suite, data_root=root, reporter=reporter)
         if _given(context, "json", json):
             print_json([one.to_json() for one in found])
         else:
@@ -165,7 +183,7 @@ def _show_checked(found: list[Checked]) -> None:
     print_table(table)
 
 
-def _document(task: TaskSpec) -> dict[str, Any]:
+def _document(task: TaskSpec, root: Path | None) -> dict[str, Any]:
     source = task.source(task.evaluation_split)
     return {
         "name": task.name,
@@ -186,6 +204,7 @@ def _document(task: TaskSpec) -> dict[str, Any]:
             for part in source.more
         ],
         "splits": list(task.sources),
+        "rows_from": list(places(task, root)),
         "trains_on": task.trains_on or task.name,
         "labels": list(task.labels),
         "metric": task.metric,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,10 @@ from .options import (
 @with_training_settings(also={"max_validation_examples": "--max-eval-examples"})
 def command(
     task: Annotated[str, typer.Argument(help="An intermediate task, such as squad; see `adapterstilts tasks`.")],
+    text: Annotated[
+        list[Path] | None,
+        typer.Option("--text", help="For mlm: plain text, a document or sentence a line; may be given several times."),
+    ] = None,
     suite: Suite = DEFAULT_SUITE,
     task_file: TaskFiles = None,
     backbone: Backbone = None,
@@ -46,6 +51,7 @@ def command(
 
         result = train_intermediate(
             task,
+            texts=text or (),
             suite=suite,
             backbone=backbone,
             revision=revision,

@@ -35,7 +35,7 @@ NOT_THERE = {("ccg", "train"), ("ccg", "validation"), ("mlqa", "test"), ("mlqa_p
 NOT_THERE |= {("mewslix", "validation"), ("mewslix", "test")}
 
 
-@pytest.mark.parametrize("name", sorted(TASKS))
+@pytest.mark.parametrize("name", sorted(set(TASKS) - {"mlm"}))
 def test_every_task_reads_the_mirror(name: str) -> None:
     task = get_task(name)
     for split in task.sources:

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.tasks.formats.base import IGNORED_LABEL
+from adapterstilts.tasks.formats.language_modelling import Masking
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+    from adapterstilts.tasks.spec import TaskSpec
 
 SCALARS = ("start_positions", "end_positions")
 
@@ -62,6 +66,40 @@ class Collator:
             if name in features[0]:
                 batch[name] = torch.tensor([feature[name] for feature in features], dtype=torch.long)
         return batch
+
+
+@dataclass(frozen=True)
+class MaskingCollator:
+    """Hides tokens of features, other ones each time a feature comes, and pads them.
+
+    Args:
+        padding: pads what is left.
+        masking: what is hidden, and how.
+        generator: draws it; it goes on from batch to batch, so that a run with the same seed hides the same.
+    """
+
+    padding: Collator
+    masking: Masking
+    generator: np.random.Generator
+
+    def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
+        """Return what ``Collator`` does, with the hidden tokens as labels, shape (batch, length)."""
+        hidden = [self.masking.hide(feature["input_ids"], self.generator) for feature in features]
+        seen = [
+            feature | {"input_ids": ids, "labels": labels}
+            for feature, (ids, labels) in zip(features, hidden, strict=True)
+        ]
+        return self.padding(seen)
+
+
+def training_collator(task: TaskSpec, tokenizer: PreTrainedTokenizerFast, seed: int) -> Collator | MaskingCollator:
+    """Return what makes the training batches of a task; ``seed`` is that of what is drawn for them."""
+    padding = Collator.of(tokenizer)
+    if task.format != "language_modelling":
+        return padding
+    import numpy as np
+
+    return MaskingCollator(padding, Masking.of(tokenizer), np.random.default_rng(seed))
 
 
 def _flat(features: Sequence[dict[str, Any]], name: str) -> list[list[int]]:

@@ -49,6 +49,17 @@ def check_file(source: Source, root: Path | None) -> None:
         )
 
 
+def file_place(source: Source, root: Path | None) -> str:
+    """Return where a source's file would be read from: ``file`` (of a task file), ``mirror`` or ``web``.
+
+    It is empty where ``check_file`` fails.
+    """
+    own = Path(source.dataset).is_absolute()
+    if _is_there(source, root) or _derivations(source, root):
+        return "file" if own else "mirror"
+    return "web" if source.address and not own and root is None and hub_reachable() else ""
+
+
 def load_file(source: Source, root: Path | None, language: str) -> Dataset:
     """Load the rows of a source that is a file.
 

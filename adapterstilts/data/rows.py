@@ -313,6 +313,10 @@ def _tag_fault(task: TaskSpec, row: Row) -> str | None:
     return None
 
 
+def _line_fault(task: TaskSpec, row: Row) -> str | None:
+    return None if row["text"].strip() else "empty line"
+
+
 def _pair_fault(task: TaskSpec, row: Row) -> str | None:
     return None if row["text"] and row["text_pair"] else "empty sentence"
 
@@ -328,6 +332,7 @@ _FAULTS: dict[str, Callable[[TaskSpec, Row], str | None]] = {
     "multiple_choice": _choice_fault,
     "span": _span_fault,
     "tagging": _tag_fault,
+    "language_modelling": _line_fault,
     "retrieval": _pair_fault,
     "search": _search_fault,
 }

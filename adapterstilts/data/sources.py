@@ -8,16 +8,25 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapterstilts.data.files import DATA_ROOT_VARIABLE, cache_for, check_file, file_path, first_line, load_file
+from adapterstilts.data.files import (
+    DATA_ROOT_VARIABLE,
+    cache_for,
+    check_file,
+    file_path,
+    file_place,
+    first_line,
+    load_file,
+)
 from adapterstilts.data.layouts import with_layout
 from adapterstilts.data.network import dataset_cached, hub_reachable
+from adapterstilts.data.texts import load_texts, texts_fault
 from adapterstilts.errors import DataFormatError, DataUnavailableError
-from adapterstilts.tasks.spec import LAB
+from adapterstilts.tasks.spec import LAB, TEXT
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from adapterstilts.tasks.spec import Source
+    from adapterstilts.tasks.spec import Source, TaskSpec
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +87,8 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
 
 
 def _load_raw(source: Source, language: str, root: Path | None) -> Dataset:
+    if source.dataset == TEXT:
+        return load_texts(source)
     if source.file:
         here = file_path(source, root, language) is not None
         if "{language}" in source.file and not here and (root is not None or not source.address):
@@ -140,6 +151,37 @@ def check_access(source: Source, root: Path | None) -> None:
         raise faults[0]
 
 
+def places(task: TaskSpec, root: Path | None) -> tuple[str, ...]:
+    """Return where the rows of a task would come from now, nothing where they cannot be had; nothing is loaded.
+
+    The places are ``generated`` (the lab), ``mirror`` (the data root), ``file`` (of a task file), ``cache`` (which has
+    something of the data set), ``hub``, ``web`` (a file at an address) and ``text`` (named with ``--text``). Where the
+    languages lie in several data sets, one of these is enough, as for ``check_access``.
+    """
+    found: dict[str, None] = {}
+    for source in (*task.sources.values(), *((task.candidates,) if task.candidates else ())):
+        parts = [_place(part, root) for part in (source, *source.more)]
+        if not any(parts) or not (all(parts) or source.languages):
+            return ()
+        found |= dict.fromkeys(filter(None, parts))
+    return tuple(found)
+
+
+def _place(source: Source, root: Path | None) -> str:
+    """Return the place of a source's rows, whatever follows it; empty where they cannot be had."""
+    if source.dataset == LAB:
+        return "generated"
+    if source.dataset == TEXT:
+        return "text"
+    if source.file:
+        return file_place(source, root)
+    if root is not None:
+        return "mirror" if (root / source.dataset).is_dir() else ""
+    if dataset_cached(source.dataset):
+        return "cache"
+    return "hub" if hub_reachable() else ""
+
+
 def _require(source: Source, root: Path | None) -> None:
     """Fail where the data set of a source, whatever follows it, can neither be read from disk nor fetched."""
     if (fault := _fault(source, root)) is not None:
@@ -149,6 +191,8 @@ def _require(source: Source, root: Path | None) -> None:
 def _fault(source: Source, root: Path | None) -> DataUnavailableError | None:
     if source.dataset == LAB:
         return None
+    if source.dataset == TEXT:
+        return texts_fault(source)
     if source.file:
         check_file(source, root)
         return None

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.collate import Collator, feature_length
-from adapterstilts.tasks.formats.base import input_columns
+from adapterstilts.tasks.formats.base import IGNORED_LABEL, input_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,7 @@ def run_in_batches(
     batch_size: int,
     precision: str,
     progress: Callable[[int], None] | None,
+    labelled: bool = False,
 ) -> None:
     """Run a model over all features, the longest first, in evaluation mode and without gradients.
 
@@ -38,13 +39,14 @@ def run_in_batches(
         batch_size: features a forward pass.
         precision: ``fp32`` or ``bf16`` (autocast).
         progress: told the number of features done after each batch.
+        labelled: give the model the features' ``labels``, too.
     """
     import torch
 
     model: Any = backbone.model
     device = next(model.parameters()).device
     collate = Collator.of(backbone.tokenizer)
-    features = features.select_columns(input_columns(features.features))
+    features = features.select_columns([*input_columns(features.features), *(["labels"] if labelled else [])])
     lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     mode = model.training
@@ -83,15 +85,18 @@ def predict_logits(
         progress: told the number of features done after each batch.
 
     Returns:
-        one float32 array a feature, in the order of the features: (labels,), (choices,), (length, tags), or
-        (2, length) for the start and end of spans.
+        one float32 array a feature, in the order of the features: (labels,), (choices,), (length, tags),
+        (2, length) for the start and end of spans, or (hidden tokens,), log-probabilities of masked tokens.
     """
     model: Any = composed.model
     kind = composed.composition.head.kind
     logits: list[Any] = [None] * len(encoded)
 
+    masked = kind == "masked_lm"
+
     def take(chosen: list[int], batch: dict[str, Tensor], output: Any) -> None:
-        for index, values in zip(chosen, _trimmed(_values(output), batch, kind), strict=True):
+        found = _log_probabilities(output, batch) if masked else _trimmed(_values(output), batch, kind)
+        for index, values in zip(chosen, found, strict=True):
             logits[index] = values
 
     run_in_batches(
@@ -102,6 +107,7 @@ def predict_logits(
         batch_size=batch_size,
         precision=precision,
         progress=progress,
+        labelled=masked,
     )
     return logits
 
@@ -115,6 +121,16 @@ def _values(output: Any) -> np.ndarray:
         values = output["logits"]
     result: np.ndarray = values.float().cpu().numpy()
     return result
+
+
+def _log_probabilities(output: Any, batch: dict[str, Tensor]) -> list[np.ndarray]:
+    """Return the log-probabilities of the labels of each feature, (hidden tokens,)."""
+    import torch
+
+    places = batch["labels"] != IGNORED_LABEL
+    chosen = output["logits"][0].float().log_softmax(dim=-1).gather(-1, batch["labels"][places].unsqueeze(-1))
+    parts = torch.split(chosen.squeeze(-1).cpu(), places.sum(dim=-1).tolist())
+    return [part.numpy().copy() for part in parts]
 
 
 def _trimmed(values: np.ndarray, batch: dict[str, Tensor], kind: str) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ name, fusion dropout that cannot be zero, weights missing without a word. ``test
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+    from adapterstilts.models.masked_lm import MaskedLMHead
+
 logger = logging.getLogger(__name__)
 
 
@@ -44,6 +47,8 @@ class Backbone:
     identity: BackboneIdentity
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
+    masked_lm: MaskedLMHead | None = None
+    """The checkpoint's own head, where it has one for masked tokens; it is put on for tasks of plain text alone."""
 
     @property
     def max_length(self) -> int:
@@ -76,6 +81,8 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
         from adapters import AutoAdapterModel
         from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
+        from adapterstilts.models.masked_lm import output_bias, taken_head
+
         options = reading_options(name, location, revision)
         config = AutoConfig.from_pretrained(str(location), **options)
         tokenizer = AutoTokenizer.from_pretrained(str(location), use_fast=True, **options)
@@ -86,6 +93,8 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
             use_safetensors=safetensors_there(location),
             **options,
         )
+        reading = options | {"use_safetensors": safetensors_there(location)}
+        head = taken_head(model, info["missing_keys"], functools.partial(output_bias, str(location), reading))
     except AdapterStiltsError:
         raise
     except (
@@ -98,7 +107,7 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
         raise BackboneError(f"The weights of '{name}' lack {len(absent)} keys, such as '{absent[0]}'.")
     _prepare(model)
     identity = BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
-    return Backbone(identity, model, tokenizer)
+    return Backbone(identity, model, tokenizer, head)
 
 
 def identify(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> BackboneIdentity:
@@ -270,7 +279,7 @@ def build(
             for module in model.modules():
                 if type(module).__name__ == "BertFusion":
                     module.dropout.p = fusion_dropout
-    added("head", lambda: _add_head(model, composition.top, composition.head, backbone.identity.id))
+    added("head", lambda: _add_head(backbone, composition.top, composition.head))
 
     below: tuple[Any, ...] = ()
     if isinstance(expression, Fusion):
@@ -283,7 +292,8 @@ def build(
         raise BackboneError(f"The head '{composition.top}' could not be made the active one.")  # pragma: no cover
 
     inputs = composition.head.outputs if composition.head.kind == "multiple_choice" else 1
-    check_effect(model, keys, inputs=inputs, what=composition.drawing())
+    own = {part: names for part, names in keys.items() if part in composition.parts}
+    check_effect(model, own, inputs=inputs, what=composition.drawing())
     trained = {key for part in composition.trained_parts for key in keys[part]}
     for key, parameter in model.named_parameters():
         parameter.requires_grad_(key in trained)
@@ -316,7 +326,7 @@ def build_shared(
     parts: dict[str, ComposedModel] = {}
     for name, composition in compositions.items():
         before = set(model.state_dict())
-        _add_head(model, name, composition.head, backbone.identity.id)
+        _add_head(backbone, name, composition.head)
         keys = {**whole.keys, "head": tuple(sorted(set(model.state_dict()) - before))}
         parts[name] = ComposedModel(backbone, composition, keys, name)
     heads = tuple(key for part in parts.values() for key in part.keys["head"])
@@ -349,8 +359,19 @@ def _prepare(model: Any) -> None:
     model.eval()
 
 
-def _add_head(model: Any, name: str, head: HeadSpec, backbone_id: str) -> None:
+def _add_head(backbone: Backbone, name: str, head: HeadSpec) -> None:
+    model: Any = backbone.model
     kind, outputs = head.kind, head.outputs
+    if kind == "masked_lm":
+        if backbone.masked_lm is None:
+            raise BackboneError(
+                f"The checkpoint of '{backbone.identity.id}' has no masked-language-model head, without which nothing "
+                "can be learnt from plain text; choose an encoder that was published with it, such as xlm-roberta-base."
+            )
+        from adapterstilts.models.masked_lm import add_masked_lm_head
+
+        add_masked_lm_head(model, name, backbone.masked_lm)
+        return
     id2label = dict(enumerate(head.labels)) or None
     adders: dict[str, tuple[str, dict[str, Any]]] = {
         "classification": ("add_classification_head", {"num_labels": outputs, "id2label": id2label}),
@@ -360,7 +381,9 @@ def _add_head(model: Any, name: str, head: HeadSpec, backbone_id: str) -> None:
     }
     adder, options = adders[kind]
     if not hasattr(model, adder):
-        raise BackboneError(f"The adapters library has no {kind} head for '{backbone_id}' ({model.config.model_type}).")
+        raise BackboneError(
+            f"The adapters library has no {kind} head for '{backbone.identity.id}' ({model.config.model_type})."
+        )
     getattr(model, adder)(name, **options)
 
 

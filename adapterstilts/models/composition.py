@@ -39,10 +39,10 @@ class Composition:
         if absent:
             raise ExpressionError(f"No configuration is given for the adapter {', '.join(absent)}.")
         prompts = [name for name, config in self.adapters.items() if "prompt_length" in config]
-        if prompts and self.head.kind in ("question_answering", "tagging"):
+        if prompts and self.head.kind in ("question_answering", "tagging", "masked_lm"):
             raise ExpressionError(
-                f"'{prompts[0]}' is prompt tuning, which lengthens the input, and spans and tags lose their places; "
-                "choose another --adapter."
+                f"'{prompts[0]}' is prompt tuning, which lengthens the input, and spans, tags and masks lose their "
+                "places; choose another --adapter."
             )
 
     @property
@@ -52,9 +52,10 @@ class Composition:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the separately stored parts: ``adapters/NAME``, ``fusion``, ``head``."""
+        """Names of the separately stored parts: ``adapters/NAME``, ``fusion``, ``head`` (not the backbone's own)."""
         fusion = ("fusion",) if self.fusion_name else ()
-        return (*(f"adapters/{name}" for name in self.expression.names), f"adapters/{self.top}", *fusion, "head")
+        head = () if self.head.kind == "masked_lm" else ("head",)
+        return (*(f"adapters/{name}" for name in self.expression.names), f"adapters/{self.top}", *fusion, *head)
 
     @property
     def trained_parts(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ def check_tasks(
     """Load a row of every split and language of tasks.
 
     Args:
-        names: tasks; None is all of the suite.
+        names: tasks; None is all of the suite, but for those that learn from text the user names.
         suite: the suite they are of.
         data_root: local mirror of the Hub; None asks ``ADAPTERSTILTS_DATA_ROOT``, then the Hub.
         reporter: told of the progress.
@@ -56,7 +56,8 @@ def check_tasks(
     """
     reporter = reporter or Reporter()
     world = get_suite(suite)
-    tasks = [world.task(name) for name in (world.tasks if names is None else dict.fromkeys(names))]
+    usual = [name for name, task in world.tasks.items() if task.format != "language_modelling"]
+    tasks = [world.task(name) for name in (usual if names is None else dict.fromkeys(names))]
     root = root_of_suite(suite, data_root)
     splits = [(task, split) for task in tasks for split in task.sources]
     found = []

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, to_table
-from adapterstilts.errors import DataFormatError
+from adapterstilts.errors import ArtifactError, DataFormatError
 from adapterstilts.evaluation.scoring import answer_rows
 from adapterstilts.evaluation.zero_shot import encoding_settings, task_of, threshold_of
 from adapterstilts.models.saved import load_backbone_of, load_composed
@@ -54,6 +54,11 @@ def predict(
     reporter = reporter or Reporter()
     found = Store(store).get(artifact)
     task = task_of(found, suite)
+    if task.format == "language_modelling":
+        raise ArtifactError(
+            f"Artifact '{found.id}' learnt from plain text and answers nothing by itself; put it under a target: "
+            f"`adapterstilts compose {task.name} --target tydiqa{task.suite_option}`."
+        )
     rows = read_lines(task, lines)
     if not rows:
         return []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adapterstilts.data.sources import check_access, root_of_suite
+from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
 from adapterstilts.fingerprints import fingerprint
@@ -85,6 +86,7 @@ class Transfer:
 def train_intermediate(
     task: str,
     *,
+    texts: Sequence[Folder] = (),
     suite: str = DEFAULT_SUITE,
     backbone: str | None = None,
     revision: str | None = None,
@@ -98,6 +100,7 @@ def train_intermediate(
 
     Args:
         task: name of an intermediate task.
+        texts: for ``mlm``, the files of plain text that it learns from, a document or sentence a line.
         suite: ``xtreme``, ``xtreme-r`` or ``lab``: which tasks and languages there are.
         backbone: Hub id, folder, or the name of a packaged encoder; None is the suite's.
         revision: commit, branch or tag of the backbone on the Hub.
@@ -111,7 +114,7 @@ def train_intermediate(
         AdapterStiltsError: says what is wrong and what to do; nothing is stored then.
     """
     world = get_suite(suite)
-    spec = world.task(task, "intermediate")
+    spec = with_texts(world.task(task, "intermediate"), texts)
     root = root_of_suite(spec.suite, data_root)
     _check_access(spec, root)
     identity = identify(backbone or world.backbone, revision)

@@ -9,7 +9,9 @@ from typing import Any, Literal
 from adapterstilts.errors import SettingsError
 from adapterstilts.tasks.columns import Column
 
-FormatName = Literal["classification", "multiple_choice", "span", "tagging", "retrieval", "search"]
+FormatName = Literal[
+    "classification", "multiple_choice", "span", "tagging", "language_modelling", "retrieval", "search"
+]
 Kind = Literal["intermediate", "target"]
 Split = Literal["train", "validation", "test"]
 
@@ -19,6 +21,8 @@ DEFAULT_SUITE = "xtreme"
 XTREME_R = "xtreme-r"
 #: Name of the embedded suite, and what stands for a data set in its sources: rows that are generated.
 LAB = "lab"
+#: What stands for a data set in the sources of tasks that learn from text the user names (``--text``).
+TEXT = "text"
 
 #: Suites whose recipes and adapters are another's: they train on the same rows, and differ in what is evaluated.
 _BASES = {XTREME_R: DEFAULT_SUITE}
@@ -35,6 +39,7 @@ FORMAT_FIELDS: dict[FormatName, tuple[str, ...]] = {
     "multiple_choice": ("text", "choices", "label"),
     "span": ("question", "context", "answers"),
     "tagging": ("tokens", "tags"),
+    "language_modelling": ("text",),
     "retrieval": ("text", "text_pair"),
     "search": ("text", "relevant"),
 }
@@ -81,6 +86,8 @@ class Source:
     (``wsj_SSNN.auto``) where ``file`` does not."""
     layout: str = ""
     """Name in ``adapterstilts.data.layouts`` of what makes rows of a data set that has none, lists in one row, say."""
+    texts: tuple[str, ...] = ()
+    """Where ``dataset`` is ``TEXT``: paths of the files whose lines are the rows; empty until the user names them."""
     more: tuple[Source, ...] = ()
     """Other sources whose rows follow these, for a task that joins several data sets under one head, or that has some
     of its languages from another data set."""

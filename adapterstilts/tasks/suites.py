@@ -135,7 +135,11 @@ def _lab() -> Suite:
         title="small generated languages, and a small encoder for them; needs neither network nor data",
         backbone="pico",
         source_language=lab.SOURCE,
-        tasks={name: lab_task(spec, tuple(known), lab.SOURCE) for name, spec in TASKS.items() if name in SIZES},
+        tasks={
+            name: lab_task(spec, tuple(known), lab.SOURCE)
+            for name, spec in TASKS.items()
+            if name in SIZES or spec.format == "language_modelling"
+        },
         languages={
             code: Language(code, language.name, language.family, language.script) for code, language in known.items()
         },
@@ -154,6 +158,8 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
     """
     from adapterstilts.lab.rows import LABELS, wording
 
+    if spec.format == "language_modelling":  # the user's text here, too
+        return replace(spec, suite=LAB, source_language=source_language, languages=(source_language,))
     retrieval = spec.format == "retrieval"
     scored = tuple(code for code in languages if not (retrieval and code == source_language))
 

@@ -76,7 +76,7 @@ def read_task_file(path: Path, known: Mapping[str, TaskSpec]) -> TaskSpec:
     elif name in RESERVED:
         faults.add("name", f"'{name}' is kept for something else; take another name")
     kind = faults.one_of(given, "kind", get_args(Kind))
-    form = faults.one_of(given, "format", tuple(FORMAT_FIELDS))
+    form = faults.one_of(given, "format", tuple(METRICS_OF))
     metric = faults.one_of(given, "metric", METRICS_OF[form]) if form else ""
     labels = _labels(given, form, metric, faults)
     languages = _languages(given, kind, faults)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from adapterstilts.errors import SettingsError
+from adapterstilts.errors import ExpressionError, SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.backbone import build_shared, load_backbone
 from adapterstilts.models.composition import Composition
@@ -62,7 +62,7 @@ class MixStage:
 
     Raises:
         SettingsError: the tasks' settings cannot go together; names the setting and two tasks.
-        ExpressionError: the adapter does not fit the head of a task.
+        ExpressionError: a task cannot be mixed with others, or the adapter does not fit its head.
     """
 
     expression: Mix
@@ -71,6 +71,11 @@ class MixStage:
 
     def __post_init__(self) -> None:
         assert tuple(part.task.name for part in self.parts) == self.expression.names
+        if plain := [part.task.name for part in self.parts if part.task.format == "language_modelling"]:
+            raise ExpressionError(
+                f"'{self.expression}': '{plain[0]}' is scored by its perplexity, which has no mean with the scores of "
+                f"others. Fuse it instead: {'+'.join(self.expression.names)}."
+            )
         first = self.parts[0]
         for name in SHARED:
             for part in self.parts[1:]:

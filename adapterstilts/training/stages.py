@@ -307,6 +307,7 @@ def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:
         "config": source.config,
         "split": source.split,
         "revision": source.revision,
+        **({"texts": [Path(path).name for path in source.texts]} if source.texts else {}),
         "more": [f"{other.dataset} {other.config} {other.split} {other.revision}" for other in more],
         "rows": len(rows),
         "fingerprint": rows.fingerprint,

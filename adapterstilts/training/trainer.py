@@ -19,8 +19,9 @@ from adapters.trainer import AdapterTrainerCallback
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from adapterstilts.data.collate import Collator, feature_length
+from adapterstilts.data.collate import feature_length, training_collator
 from adapterstilts.errors import SettingsError, TrainingError, unknown
+from adapterstilts.evaluation.metrics import get_metric
 from adapterstilts.models.backbone import ComposedModel
 from adapterstilts.progress import Reporter
 from adapterstilts.tasks.formats import FORMATS, Encoded
@@ -99,6 +100,7 @@ class StiltsTrainer(AdapterTrainer):
         self.report = TrainingReport()
         self._best: dict[str, Tensor] | None = None
         self._worse = 0
+        self._sign = -1 if get_metric(task.metric).lower_is_better else 1
         self._validating = 0.0
         self._tokens: Any = 0
         self._validated_at = -1
@@ -140,7 +142,7 @@ class StiltsTrainer(AdapterTrainer):
         super().__init__(
             model=composed.model,
             args=arguments,
-            data_collator=Collator.of(composed.backbone.tokenizer),
+            data_collator=training_collator(task, composed.backbone.tokenizer, settings.seed),
             train_dataset=features,
             eval_dataset=features.select([]),  # required by eval_strategy; evaluate() has rows of its own
             callbacks=[_Progress(self)],
@@ -245,7 +247,7 @@ class StiltsTrainer(AdapterTrainer):
         self._validating += time.perf_counter() - started
         self._validated_at = int(self.state.global_step)
         main = next(iter(scores))
-        if self._best is None or scores[main] > self.report.best_scores[main]:
+        if self._best is None or self._sign * scores[main] > self._sign * self.report.best_scores[main]:
             self._best = self.composed.trained_state()
             self.report.best_step = int(self.state.global_step)
             self.report.best_scores = scores

@@ -123,3 +123,42 @@ def test_the_lab_has_every_row() -> None:
     found = check_tasks(["csqa", "tatoeba", "ccg"], suite="lab")
     assert not any(one.error or one.missing or one.skipped for one in found)
     assert {one.split: len(one.languages) for one in found if one.task == "tatoeba"} == {"test": 27}
+
+
+def rows_from(*options: object) -> dict[str, list[str]]:
+    return {task["name"]: task["rows_from"] for task in document("tasks", "tasks", *options)}
+
+
+def test_where_rows_would_come_from_now(toy_mirror: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nothing = rows_from()
+    assert (nothing["mnli"], nothing["cosmosqa"], nothing["ccg"], nothing["mlm"]) == ([], [], [], ["text"])
+    cache = tmp_path / "cache"
+    (cache / "nyu-mll___glue").mkdir(parents=True)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(cache))
+    assert [rows_from()[name] for name in ("mnli", "qqp", "anli", "squad")] == [["cache"], ["cache"], [], []]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # the Hub is there, says the user
+    online = rows_from()
+    assert [online[name] for name in ("mnli", "anli", "squad", "cosmosqa", "ccg")] == [
+        ["cache"], ["hub", "cache"], ["hub"], ["web"], [],
+    ]  # fmt: skip
+    assert set(rows_from("--data-root", toy_mirror)["panx"]) == {"mirror"}
+    assert rows_from("--data-root", tmp_path)["panx"] == []
+    monkeypatch.setenv("ADAPTERSTILTS_DATA_ROOT", str(toy_mirror))
+    assert rows_from()["squad"] == rows_from()["ccg"] == ["mirror"]
+    shown = json.loads(call("tasks", "show", "squad", "--json").stdout)
+    assert shown["rows_from"] == ["mirror"]
+
+
+@pytest.mark.usefixtures("no_network")
+def test_the_lab_asks_nobody_where_its_rows_are() -> None:
+    lab = rows_from("--suite", "lab")
+    assert lab.pop("mlm") == ["text"]
+    assert {tuple(places) for places in lab.values()} == {("generated",)}
+    assert "rows now --text FILE" in told("tasks", "show", "mlm", "--suite", "lab")
+
+
+def test_a_data_root_before_the_subcommand_counts(toy_mirror: Path, tmp_path: Path) -> None:
+    assert "rows now mirror" in told("tasks", "--data-root", str(toy_mirror), "show", "squad")
+    assert "rows now no" in told("tasks", "--data-root", str(tmp_path), "show", "squad")
+    assert call("tasks", "--data-root", toy_mirror, "check", "squad").exit_code == 0
+    assert "is not a folder" in call("tasks", "--data-root", tmp_path / "none", code=2).stderr

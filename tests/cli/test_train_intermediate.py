@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from calling import TINY, call, document
+from calling import TINY, call, document, refused
 from cli_world import World
 
 
@@ -76,3 +76,27 @@ def test_validation_rows_are_evaluation_rows_to_who_trains_an_intermediate_task(
     ]
     assert [item["settings"]["max_validation_examples"] for item in told] == [7, 7]
     assert [item["reused"] for item in told] == [False, True]
+
+
+def test_an_adapter_from_plain_text(world: World, options: tuple[str, ...], tmp_path: Path) -> None:
+    text, more = tmp_path / "text.txt", tmp_path / "more.txt"
+    text.write_text("the cat sees a tree\nthe house\n", encoding="utf-8")
+    more.write_text("a dog sees the house\n", encoding="utf-8")
+    named = ("train-intermediate", "mlm", "--text", text, "--text", more)
+    made = document("train_intermediate", *named, *options, *TINY)
+    assert set(made["metrics"]["validation"]) == {"perplexity", "loss"}
+    assert made["metrics"]["validation"]["perplexity"] > 1
+    assert "perplexity" in call(*named, *options, *TINY).stdout
+    (listed,) = document("runs", "runs", "--store", options[-1])
+    assert listed["id"] == made["artifact"]
+
+
+def test_text_goes_with_mlm_and_mlm_with_text(options: tuple[str, ...], tmp_path: Path) -> None:
+    store = Path(options[-1])
+    for suite in ("xtreme", "xtreme-r", "lab"):
+        told = refused("train-intermediate", "mlm", "--suite", suite, *options, store=store)
+        assert "train-intermediate mlm --text FILE" in told
+    told = refused("train-intermediate", "squad", "--text", tmp_path / "any.txt", *options, store=store)
+    assert "--text is for masked-language modelling (mlm); 'squad' has rows of its own" in told
+    told = refused("train-intermediate", "mlm", "--text", tmp_path / "any.txt", *options, store=store)
+    assert "any.txt' is not there" in told

@@ -6,7 +6,8 @@ import torch
 from transformers import BertTokenizerFast
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
-from adapterstilts.data.collate import Collator, feature_length
+from adapterstilts.data.collate import Collator, feature_length, training_collator
+from adapterstilts.tasks.catalogue import get_task
 
 
 def test_a_batch_is_padded_to_its_longest() -> None:
@@ -58,3 +59,23 @@ def test_places_of_answers_are_not_padded() -> None:
 def test_the_collator_of_a_tokenizer(toy_tokenizer: Tokenizer, wordpiece: BertTokenizerFast) -> None:
     assert Collator.of(toy_tokenizer) == Collator(pad_token_id=1, pad_token_type_id=0)
     assert Collator.of(wordpiece).pad_token_id == wordpiece.pad_token_id == 0
+
+
+def test_other_tokens_are_hidden_each_time_and_the_same_ones_for_a_seed(toy_tokenizer: Tokenizer) -> None:
+    mlm = get_task("mlm")
+    features = [
+        {"input_ids": ids, "example": 0} for ids in toy_tokenizer(["the cat sees a tree", "a house"])["input_ids"]
+    ]
+    first, again, other = (training_collator(mlm, toy_tokenizer, seed) for seed in (0, 0, 1))
+    epochs = [first(features) for _ in range(4)]
+    assert all(
+        torch.equal(epoch[name], repeated[name]) for epoch in epochs for repeated in [again(features)] for name in epoch
+    )
+    assert len({str(epoch["labels"].tolist()) for epoch in epochs}) > 1
+    assert any(not torch.equal(epoch["labels"], other(features)["labels"]) for epoch in epochs)
+    plain = Collator.of(toy_tokenizer)(features)["input_ids"]
+    for epoch in epochs:
+        hidden = epoch["labels"] != -100
+        assert hidden.any(dim=1).all()
+        assert torch.equal(torch.where(hidden, epoch["labels"], epoch["input_ids"]), plain)
+    assert training_collator(get_task("mnli"), toy_tokenizer, 0) == Collator.of(toy_tokenizer)

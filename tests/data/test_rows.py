@@ -61,7 +61,9 @@ EXPECTED: dict[tuple[str, str], tuple[tuple[str, ...], int | None]] = {
 
 
 def test_every_split_of_every_task_is_in_the_toy_mirror() -> None:
-    assert set(EXPECTED) == {(task.name, split) for task in TASKS.values() for split in task.sources}
+    assert set(EXPECTED) == {
+        (task.name, split) for task in TASKS.values() if task.name != "mlm" for split in task.sources
+    }
 
 
 @pytest.mark.parametrize(("name", "split"), EXPECTED)

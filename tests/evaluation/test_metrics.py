@@ -65,6 +65,7 @@ INPUTS: dict[str, tuple[list[Any], list[Any]]] = {
         ],
     ),
     "token_accuracy": ([["N", "N/N", "S"], ["."]], [["N", "N", "S"], ["."]]),
+    "perplexity": ([[-0.5, -1.5], [], [-3.0]], ["the cat", "a", "house"]),
     "retrieval_accuracy": (["de-0", "de-0", "de-2"], ["de-0", "de-1", "de-2"]),
     "bucc_f1": (["de-0", "", "de-1"], ["de-0", "de-1", "de-2"]),
     "bucc_pool_f1": (["en-1", "", "en-3", "en-9"], [["en-1"], ["en-2"], [], ["en-4", "en-9"]]),

@@ -77,7 +77,7 @@ def test_the_catalogue_s_columns_are_there(task: str) -> None:
 
 
 def test_every_task_of_the_catalogue_is_in_the_lab() -> None:
-    assert set(TASKS) == set(CATALOGUE)
+    assert set(TASKS) == set(CATALOGUE) - {"mlm"}, "its text is the user's"
 
 
 def test_columns_of_rows() -> None:

@@ -243,6 +243,11 @@ def test_recipes_that_want_two_adapters_are_refused(own: dict[str, Any], says: s
         mix(stage, "mix(mnli, squad)", {"squad": own})
 
 
+def test_plain_text_is_refused(stage: MakeStage) -> None:
+    with pytest.raises(ExpressionError, match=r"'mlm' is scored by its perplexity.* Fuse it instead: mnli\+mlm\."):
+        mix(stage, "mix(mnli, mlm)")
+
+
 def test_an_adapter_that_does_not_fit_one_of_the_heads_is_refused(stage: MakeStage) -> None:
     with pytest.raises(ExpressionError, match="is prompt tuning"):
         mix(stage, "mix(mnli, squad)", adapter="prompt_tuning")

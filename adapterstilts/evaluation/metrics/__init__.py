@@ -19,6 +19,7 @@ METRICS: dict[str, str] = {
     "entity_f1": "adapterstilts.evaluation.metrics.tagging:EntityF1",
     "pos_f1": "adapterstilts.evaluation.metrics.tagging:PosF1",
     "token_accuracy": "adapterstilts.evaluation.metrics.tagging:TokenAccuracy",
+    "perplexity": "adapterstilts.evaluation.metrics.perplexity:Perplexity",
     "retrieval_accuracy": "adapterstilts.evaluation.metrics.retrieval:RetrievalAccuracy",
     "bucc_f1": "adapterstilts.evaluation.metrics.retrieval:BuccF1",
     "bucc_pool_f1": "adapterstilts.evaluation.metrics.retrieval:PoolF1",

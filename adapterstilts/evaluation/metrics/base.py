@@ -39,6 +39,8 @@ class ExampleMetric(evaluate.Metric):
     """Name of the score that stands for the task in tables."""
     score_names: tuple[str, ...]
     """Names of all the scores, the main one among them."""
+    lower_is_better: bool = False
+    """Whether a lower main score is a better one."""
     citation: str = ""
     """BibTeX key or short reference of the scoring rules."""
 

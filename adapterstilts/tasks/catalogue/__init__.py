@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adapterstilts.errors import unknown
-from adapterstilts.tasks.catalogue import intermediate, retrieval, xtreme, xtreme_r
+from adapterstilts.tasks.catalogue import intermediate, plain_text, retrieval, xtreme, xtreme_r
 from adapterstilts.tasks.spec import XTREME_R, Kind, TaskSpec
 
 TASKS: dict[str, TaskSpec] = {
-    task.name: task for task in (*intermediate.TASKS, *xtreme.TASKS, *xtreme_r.TASKS, *retrieval.TASKS)
+    task.name: task
+    for task in (*intermediate.TASKS, *plain_text.TASKS, *xtreme.TASKS, *xtreme_r.TASKS, *retrieval.TASKS)
 }
 
 XTREME_R_TASKS: dict[str, TaskSpec] = {

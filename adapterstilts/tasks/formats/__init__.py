@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adapterstilts.tasks.formats.base import Answer, Encoded, EncodingSettings, Format, HeadSpec
 from adapterstilts.tasks.formats.choice import Classification, MultipleChoice
+from adapterstilts.tasks.formats.language_modelling import LanguageModelling
 from adapterstilts.tasks.formats.retrieval import Retrieval, Search
 from adapterstilts.tasks.formats.span import Span
 from adapterstilts.tasks.formats.tagging import Tagging
@@ -14,6 +15,7 @@ FORMATS: dict[FormatName, Format] = {
     "multiple_choice": MultipleChoice(),
     "span": Span(),
     "tagging": Tagging(),
+    "language_modelling": LanguageModelling(),
     "retrieval": Retrieval(),
     "search": Search(),
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from adapterstilts.tasks.spec import TaskSpec
 
-HeadKind = Literal["classification", "multiple_choice", "tagging", "question_answering"]
+HeadKind = Literal["classification", "multiple_choice", "tagging", "question_answering", "masked_lm"]
 
 IGNORED_LABEL = -100
 BATCH_ROWS = 1000
@@ -63,7 +63,7 @@ class HeadSpec:
 
     kind: HeadKind
     outputs: int
-    """Number of labels, or of choices; 2 for the start and end of a span."""
+    """Number of labels, or of choices; 2 for the start and end of a span; 1 for the backbone's own head."""
     labels: tuple[str, ...] = ()
 
 
@@ -85,7 +85,7 @@ class Answer:
     """What is answered for one row."""
 
     value: Any
-    """A label name, the number of a choice, a text, or a list of tags."""
+    """A label name, the number of a choice, a text, a list of tags, or log-probabilities of hidden tokens."""
     score: float | None = None
     """Probability the model gives it, among the alternatives it weighed."""
     alternative: str | None = None
