@@ -62,11 +62,12 @@ def test_the_same_text_is_the_same_adapter_wherever_it_lies(text: Path, common: 
     assert not longer.reused
 
 
-def test_the_adapter_is_put_under_a_target(text: Path, common: dict[str, Any], shelf: Path, tmp_path: Path) -> None:
+def test_the_adapter_is_put_under_a_target(text: Path, common: dict[str, Any], tmp_path: Path) -> None:
     kept = {**common, "store": tmp_path / "store"}
     with pytest.raises(DataUnavailableError, match="train-intermediate mlm --text FILE"):
         compose("mlm", target="xnli", **kept, max_eval_examples=3)
     made = train_intermediate("mlm", texts=[text], **kept).artifact
+    train_intermediate("squad", **kept)
     for expression in ("mlm", "mlm+squad"):
         told = compose(expression, target="xnli", **kept, max_eval_examples=3)
         assert made.id in told.artifacts[0].manifest["inputs"]

@@ -219,7 +219,7 @@ def test_other_languages_training_rows_are_not_used() -> None:
         (
             "jjjjj",
             None,
-            "Known: anli, bucc, bucc_pools, ccg, copa, cosmosqa, csqa, hellaswag, lareqa, mewslix, mlqa,",
+            "Known: anli, bucc, bucc_pools, ccg, copa, cosmosqa, csqa, hellaswag, lareqa, mewslix, mlm, mlqa,",
         ),
         ("squad", "target", f"'squad' is an intermediate task; target tasks are: {', '.join(TARGETS)}."),
         ("xnli", "intermediate", f"'xnli' is a target task; intermediate tasks are: {', '.join(INTERMEDIATE)}."),

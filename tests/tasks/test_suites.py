@@ -90,7 +90,7 @@ def test_a_task_of_the_lab_is_one_of_the_catalogue_with_other_rows(task: TaskSpe
 def test_the_lab_has_the_tasks_that_it_has_rows_for(toy_lab: Any) -> None:
     suite = get_suite("lab")
     assert (suite.backbone, suite.source_language) == ("pico", "qaa")
-    assert tuple(suite.tasks) == ("mnli", "squad", "panx", "tydiqa")
+    assert tuple(suite.tasks) == ("mnli", "squad", "mlm", "panx", "tydiqa")
     assert suite.task("squad", "intermediate").suite == "lab"
     with pytest.raises(UnknownNameError, match=r"no task 'udpos'.*`adapterstilts tasks --suite lab`"):
         suite.task("udpos")
