@@ -9,13 +9,13 @@ from adapterstilts.store.artifacts import Artifact, Store
 
 
 def kept_in(home: Path) -> list[str]:
-    """Return the finished and half-finished things in a store; what is in its cache can be made again."""
+    """Return the finished and half-finished things in a store; its cache can be made again, its locks hold nothing."""
     if not home.is_dir():
         return []
     return sorted(
         path.relative_to(home).as_posix()
         for path in home.rglob("*")
-        if path.is_file() and not path.is_relative_to(home / "cache")
+        if path.is_file() and path.relative_to(home).parts[0] not in ("cache", "locks")
     )
 
 

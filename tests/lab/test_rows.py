@@ -77,7 +77,9 @@ def test_the_catalogue_s_columns_are_there(task: str) -> None:
 
 
 def test_every_task_of_the_catalogue_is_in_the_lab() -> None:
-    assert set(TASKS) == set(CATALOGUE) - {"mlm"}, "its text is the user's"
+    elsewhere = {"mlm"}  # its text is the user's
+    elsewhere |= {"copa", "mlqa_pairs", "bucc_pools", "lareqa", "mewslix"}  # other rows of tasks that the lab has
+    assert set(TASKS) == set(CATALOGUE) - elsewhere
 
 
 def test_columns_of_rows() -> None:

@@ -138,4 +138,5 @@ def test_pitfall_12_label_columns_have_a_fixed_order(
         "tagging": ["labels"],
         "retrieval": [],
         "search": [],
+        "language_modelling": ["labels"],
     }
