@@ -19,6 +19,7 @@ from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config, check_fusible
 from adapterstilts.models.effects import check_effect
 from adapterstilts.models.expression import Fusion, Nothing
+from adapterstilts.models.heads import add_head
 from adapterstilts.models.identity import BackboneIdentity, config_hash, revision_of
 from adapterstilts.models.locations import (
     DEFAULT_BACKBONE,
@@ -29,7 +30,6 @@ from adapterstilts.models.locations import (
     safetensors_there,
 )
 from adapterstilts.store.weights import check_weights
-from adapterstilts.tasks.formats.base import HeadSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -279,7 +279,7 @@ def build(
             for module in model.modules():
                 if type(module).__name__ == "BertFusion":
                     module.dropout.p = fusion_dropout
-    added("head", lambda: _add_head(backbone, composition.top, composition.head))
+    added("head", lambda: add_head(backbone, composition.top, composition.head))
 
     below: tuple[Any, ...] = ()
     if isinstance(expression, Fusion):
@@ -326,7 +326,7 @@ def build_shared(
     parts: dict[str, ComposedModel] = {}
     for name, composition in compositions.items():
         before = set(model.state_dict())
-        _add_head(backbone, name, composition.head)
+        add_head(backbone, name, composition.head)
         keys = {**whole.keys, "head": tuple(sorted(set(model.state_dict()) - before))}
         parts[name] = ComposedModel(backbone, composition, keys, name)
     heads = tuple(key for part in parts.values() for key in part.keys["head"])
@@ -357,34 +357,6 @@ def _prepare(model: Any) -> None:
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     model.eval()
-
-
-def _add_head(backbone: Backbone, name: str, head: HeadSpec) -> None:
-    model: Any = backbone.model
-    kind, outputs = head.kind, head.outputs
-    if kind == "masked_lm":
-        if backbone.masked_lm is None:
-            raise BackboneError(
-                f"The checkpoint of '{backbone.identity.id}' has no masked-language-model head, without which nothing "
-                "can be learnt from plain text; choose an encoder that was published with it, such as xlm-roberta-base."
-            )
-        from adapterstilts.models.masked_lm import add_masked_lm_head
-
-        add_masked_lm_head(model, name, backbone.masked_lm)
-        return
-    id2label = dict(enumerate(head.labels)) or None
-    adders: dict[str, tuple[str, dict[str, Any]]] = {
-        "classification": ("add_classification_head", {"num_labels": outputs, "id2label": id2label}),
-        "tagging": ("add_tagging_head", {"num_labels": outputs, "id2label": id2label}),
-        "multiple_choice": ("add_multiple_choice_head", {"num_choices": outputs}),
-        "question_answering": ("add_qa_head", {"num_labels": outputs}),
-    }
-    adder, options = adders[kind]
-    if not hasattr(model, adder):
-        raise BackboneError(
-            f"The adapters library has no {kind} head for '{backbone.identity.id}' ({model.config.model_type})."
-        )
-    getattr(model, adder)(name, **options)
 
 
 def _check_names(model: Any, names: tuple[str, ...]) -> None:
