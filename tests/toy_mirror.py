@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import toy_retrieval_rows as retrieval_rows
 import toy_rows as rows
 from toy_rows import EVAL_ROWS, PANX_LABELS, TRAIN_ROWS, UDPOS_LABELS
 from toy_texts import entities, parts_of_speech
@@ -63,14 +64,16 @@ def write_mirror(root: Path) -> Path:
     xtreme |= {f"PAWS-X.{code}": rows.pawsx(code) for code in ("en", "de", "zh")}
     xtreme |= {f"MLQA.{code}.{code}": rows.mlqa(code) for code in ("en", "de", "zh")}
     xtreme |= {f"MLQA.{one}.{other}": rows.mlqa_pair(one, other) for one, other in (("en", "de"), ("zh", "en"))}
-    xtreme |= {f"tatoeba.{name}": rows.tatoeba(code) for name, code in (("deu", "de"), ("swh", "sw"), ("rus", "ru"))}
-    xtreme |= {f"bucc18.{code}": rows.bucc(code) for code in ("de", "ru")}
+    xtreme |= {
+        f"tatoeba.{name}": retrieval_rows.tatoeba(code) for name, code in (("deu", "de"), ("swh", "sw"), ("rus", "ru"))
+    }
+    xtreme |= {f"bucc18.{code}": retrieval_rows.bucc(code) for code in ("de", "ru")}
     xtreme |= {f"XQuAD.{code}": {"validation": rows.spans(code, EVAL_ROWS, "xquad")} for code in ("en", "de", "zh")}
     write_data_set(root, "google/xtreme", xtreme)
     write_xtreme_r(root)
-    write_data_set(root, "mteb/BUCC", {f"{code}-en": {"test": rows.bucc_pool(code)} for code in ("de", "ru")})
-    rows.write_lareqa(root / "google-research-datasets" / "lareqa", ("en", "de", "ru"))
-    rows.write_mewslix(root / "izhx" / "mewsli-x", ("en", "de", "ja"))
+    write_data_set(root, "mteb/BUCC", {f"{code}-en": {"test": retrieval_rows.bucc_pool(code)} for code in ("de", "ru")})
+    retrieval_rows.write_lareqa(root / "google-research-datasets" / "lareqa", ("en", "de", "ru"))
+    retrieval_rows.write_mewslix(root / "izhx" / "mewsli-x", ("en", "de", "ja"))
     return root
 
 
@@ -78,8 +81,8 @@ def write_xtreme_r(root: Path) -> None:
     """Write made-up rows of the data sets with XTREME-R's further languages, in words of the others."""
     write_data_set(root, "unimelb-nlp/wikiann", {"ro": rows.wikiann("de")})
     write_data_set(root, "google/xquad", {"xquad.ro": {"validation": rows.spans("de", EVAL_ROWS, "xquad")}})
-    pairs = {name: rows.mteb_pairs(code) for name, code in (("deu-eng", "de"), ("aze-eng", "ru"))}
-    write_data_set(root, "mteb/tatoeba-bitext-mining", {"default": rows.mteb_pairs("de", "ru"), **pairs})
+    pairs = {name: retrieval_rows.mteb_pairs(code) for name, code in (("deu-eng", "de"), ("aze-eng", "ru"))}
+    write_data_set(root, "mteb/tatoeba-bitext-mining", {"default": retrieval_rows.mteb_pairs("de", "ru"), **pairs})
     udpos = {
         name: rows.tagging(code, "pos_tags", UDPOS_LABELS, parts_of_speech)
         for name, code in (("en", "en"), ("de", "de"), ("lt", "ru"))

@@ -151,6 +151,16 @@ def check_access(source: Source, root: Path | None) -> None:
         raise faults[0]
 
 
+def check_rows_access(task: TaskSpec, root: Path | None) -> None:
+    """Fail at once where the rows of a split of a task, or what is searched, can neither be read nor fetched.
+
+    Raises:
+        DataUnavailableError: as for ``check_access``.
+    """
+    for source in task.every_source:
+        check_access(source, root)
+
+
 def places(task: TaskSpec, root: Path | None) -> tuple[str, ...]:
     """Return where the rows of a task would come from now, nothing where they cannot be had; nothing is loaded.
 
@@ -159,7 +169,7 @@ def places(task: TaskSpec, root: Path | None) -> tuple[str, ...]:
     languages lie in several data sets, one of these is enough, as for ``check_access``.
     """
     found: dict[str, None] = {}
-    for source in (*task.sources.values(), *((task.candidates,) if task.candidates else ())):
+    for source in task.every_source:
         parts = [_place(part, root) for part in (source, *source.more)]
         if not any(parts) or not (all(parts) or source.languages):
             return ()
@@ -189,16 +199,13 @@ def _require(source: Source, root: Path | None) -> None:
 
 
 def _fault(source: Source, root: Path | None) -> DataUnavailableError | None:
-    if source.dataset == LAB:
-        return None
     if source.dataset == TEXT:
         return texts_fault(source)
-    if source.file:
-        check_file(source, root)
+    if _place(source, root):
         return None
-    if root is not None:
-        return None if (root / source.dataset).is_dir() else _not_mirrored(source, root)
-    return None if dataset_cached(source.dataset) or hub_reachable() else _not_cached(source)
+    if source.file:
+        check_file(source, root)  # says what to do
+    return _not_mirrored(source, root) if root is not None else _not_cached(source)
 
 
 def _not_mirrored(source: Source, root: Path) -> DataUnavailableError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapterstilts.data.sources import check_access
+from adapterstilts.data.sources import check_rows_access
 from adapterstilts.errors import ArtifactError
 from adapterstilts.models.configs import check_fusible, merged_config
 from adapterstilts.models.expression import Adapter, Chain, Expression, Fusion, Mix, Single, trained_parts
@@ -96,8 +96,7 @@ def intermediate_adapters(
     if isinstance(expression, Fusion):
         check_fusible(joined, plain.composition.adapters[plain.task.name])
     for stage in new.values():
-        for source in stage.task.sources.values():
-            check_access(source, stage.root)
+        check_rows_access(stage.task, stage.root)
         stage.check_length(limit)
         _ = stage.train_rows, stage.validation_rows
     for mix in untrained:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from adapterstilts.data.sources import check_access, root_of_suite
+from adapterstilts.data.sources import check_rows_access, root_of_suite
 from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
@@ -116,7 +115,7 @@ def train_intermediate(
     world = get_suite(suite)
     spec = with_texts(world.task(task, "intermediate"), texts)
     root = root_of_suite(spec.suite, data_root)
-    _check_access(spec, root)
+    check_rows_access(spec, root)
     identity = identify(backbone or world.backbone, revision)
     stage = TrainingStage(spec, recipe_settings(spec, settings), identity, root=root)
     return run_stage(stage, Store(store), reporter=reporter, report_to=report_to)
@@ -179,7 +178,7 @@ def compose(
     target_settings = recipe_settings(spec, settings)
     request = _request(spec, languages, split, data_root, max_eval_examples, target_settings)
     kept = Store(store)
-    _check_access(spec, request.root)
+    check_rows_access(spec, request.root)
     identity = identify(backbone, revision)
 
     def stage_for(seed: int, part: Expression, inputs: tuple[Artifact, ...] = ()) -> TrainingStage:
@@ -295,11 +294,6 @@ def evaluate(
         stages=tuple(evaluation_json(evaluation) for evaluation in evaluations),
         skipped=rows.skipped,
     )
-
-
-def _check_access(spec: TaskSpec, root: Path | None) -> None:
-    for source in (*spec.sources.values(), *((spec.candidates,) if spec.candidates else ())):
-        check_access(source, root)
 
 
 def _request(

@@ -169,6 +169,11 @@ class TaskSpec:
         return names if paired else tuple(name for name in names if name != "text_pair")
 
     @property
+    def every_source(self) -> tuple[Source, ...]:
+        """The sources of all splits, and that of what is searched."""
+        return (*self.sources.values(), *((self.candidates,) if self.candidates else ()))
+
+    @property
     def trained(self) -> bool:
         """Whether an adapter is trained for it; else sentence vectors are compared."""
         return self.format not in ("retrieval", "search")

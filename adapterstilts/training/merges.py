@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import ExpressionError
@@ -22,7 +22,7 @@ from adapterstilts.store.artifacts import Artifact, Store, write_json
 from adapterstilts.store.weights import save_weights
 from adapterstilts.tasks.formats.base import HeadSpec
 from adapterstilts.training.resources import versions
-from adapterstilts.training.stages import StageResult
+from adapterstilts.training.stages import StageResult, made_once
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -133,12 +133,18 @@ def run_merge(
     Raises:
         AdapterStiltsError: the weights cannot be read or do not fit; nothing is stored then.
     """
+    reporter = reporter or Reporter()
+    name = str(stage.expression)
+    make = partial(_merge, stage, store, backbone or stage.backbone.id)
+    result = made_once(store, stage.fingerprint, name, make, reporter)
+    if not result.reused:
+        reporter.message(f"{name}: merged, {result.artifact.path}")
+    return result
+
+
+def _merge(stage: MergeStage, store: Store, backbone: str) -> None:
     started = time.perf_counter()
-    found = store.find(stage.fingerprint)
-    if found is not None:
-        return StageResult(found, True, time.perf_counter() - started)
-    store.check_writable()
-    state = stage.merged(backbone or stage.backbone.id)
+    state = stage.merged(backbone)
     name = stage.expression.adapter
     first = stage.inputs[0].manifest
     manifest = {
@@ -158,8 +164,3 @@ def run_merge(
     with store.create(MERGED, str(stage.expression), stage.fingerprint, manifest) as folder:
         write_json(folder / ADAPTER, {"name": name, "config": stage.config})
         save_weights(folder / weights_file(f"adapters/{name}"), state)
-    made = store.find(stage.fingerprint)
-    assert made is not None
-    if reporter is not None:
-        reporter.message(f"{stage.expression}: merged, {made.path}")
-    return StageResult(made, False, time.perf_counter() - started)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,15 @@ from adapterstilts.tasks.formats import FORMATS
 from adapterstilts.training.mixtures import Mixture, Portion, normalised, shares
 from adapterstilts.training.resources import make_deterministic, resources, versions
 from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.stages import CURVE, StageResult, TrainingStage, data_json, encoded_rows, scores_now
+from adapterstilts.training.stages import (
+    CURVE,
+    StageResult,
+    TrainingStage,
+    data_json,
+    encoded_rows,
+    made_once,
+    scores_now,
+)
 
 #: Settings of which a training has one each, so that all tasks of a mix must have the same.
 SHARED = (
@@ -173,12 +180,14 @@ def run_mix(stage: MixStage, store: Store, *, reporter: Reporter | None = None) 
         AdapterStiltsError: the stage cannot be trained; nothing is stored then.
     """
     reporter = reporter or Reporter()
-    started = time.perf_counter()
-    found = store.find(stage.fingerprint)
-    if found is not None:
-        reporter.message(f"{stage.expression}: trained before, {found.path}")
-        return StageResult(found, True, time.perf_counter() - started)
-    store.check_writable()
+    name = str(stage.expression)
+    result = made_once(store, stage.fingerprint, name, lambda: _train(stage, store, reporter), reporter)
+    if result.reused:
+        reporter.message(f"{name}: trained before, {result.artifact.path}")
+    return result
+
+
+def _train(stage: MixStage, store: Store, reporter: Reporter) -> None:
     make_deterministic()
     backbone = load_backbone(stage.backbone.id, stage.backbone.hub_revision)
     stage.check_length(backbone.max_length)
@@ -259,9 +268,6 @@ def run_mix(stage: MixStage, store: Store, *, reporter: Reporter | None = None) 
         for task, part_model in parts.items():
             save_weights(folder / weights_file(f"heads/{task}"), part_model.state("head"))
         write_lines(folder / CURVE, report.curve)
-    made = store.find(stage.fingerprint)
-    assert made is not None
-    return StageResult(made, False, time.perf_counter() - started)
 
 
 def _check_drawn(stage: MixStage, mixture: Mixture, steps: int) -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -181,25 +181,46 @@ def run_stage(
         AdapterStiltsError: the stage cannot be trained; nothing is stored then.
     """
     reporter = reporter or Reporter()
-    started = time.perf_counter()
     _ = stage.composition
-    found = store.find(stage.fingerprint)
-    if found is None:
-        store.check_writable()
-        _check_inputs(stage)
-        if report_to:
-            from adapterstilts.training.trainer import check_trackers
-
-            check_trackers(report_to)
-        with store.lock(stage.fingerprint, stage.name, reporter.message):
-            found = store.find(stage.fingerprint)
-            if found is None:
-                return StageResult(_train(stage, store, reporter, report_to), False, time.perf_counter() - started)
-    reporter.message(f"{stage.name}: trained before, {found.path}")
-    return StageResult(found, True, time.perf_counter() - started)
+    result = made_once(
+        store, stage.fingerprint, stage.name, lambda: _train(stage, store, reporter, report_to), reporter
+    )
+    if result.reused:
+        reporter.message(f"{stage.name}: trained before, {result.artifact.path}")
+    return result
 
 
-def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tuple[str, ...]) -> Artifact:
+def made_once(store: Store, key: str, what: str, make: Callable[[], None], reporter: Reporter) -> StageResult:
+    """Return an artifact of the store, made now if it is not there; one process at a time makes it.
+
+    Args:
+        store: where it is kept.
+        key: its fingerprint.
+        what: its name, for people.
+        make: puts it into the store.
+        reporter: told where another process makes it, which is waited for.
+    """
+    started = time.perf_counter()
+    found = store.find(key)
+    if found is not None:
+        return StageResult(found, True, time.perf_counter() - started)
+    store.check_writable()
+    with store.lock(key, what, reporter.message):
+        found = store.find(key)
+        if found is not None:
+            return StageResult(found, True, time.perf_counter() - started)
+        make()
+        made = store.find(key)
+    assert made is not None
+    return StageResult(made, False, time.perf_counter() - started)
+
+
+def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tuple[str, ...]) -> None:
+    _check_inputs(stage)
+    if report_to:
+        from adapterstilts.training.trainer import check_trackers
+
+        check_trackers(report_to)
     composition = stage.composition
     make_deterministic()
     settings = stage.settings
@@ -250,9 +271,6 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
     with store.create(stage.kind, stage.name, stage.fingerprint, manifest) as folder:
         save_composed(composed, folder)
         write_lines(folder / CURVE, report.curve)
-    made = store.find(stage.fingerprint)
-    assert made is not None
-    return made
 
 
 def _check_inputs(stage: TrainingStage) -> None:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from typing import Any
 
-import numpy as np
 import pytest
-from datasets import Dataset
-from hypothesis import given
-from hypothesis import strategies as st
 from toy_encoding import SHORT, ids_of
+from toy_spans import span, sure_spans
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from adapterstilts.data.rows import to_table
@@ -20,34 +15,8 @@ from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import FORMATS, Encoded, EncodingSettings
 
 SQUAD = get_task("squad")
-MAYBE_SQUAD = dataclasses.replace(SQUAD, unanswerable=True)
 OUTSIDE = -1
 FILLER = "the cat sees a big house and small tree near water today "
-
-
-# Rows
-
-
-def span(
-    context: str, answer: str | None, *, question: str = "Which name stands here ?", start: int | None = None
-) -> Any:
-    """A row of a span task; ``answer`` None for a question without one, ``start`` where it is not the first place."""
-    answers: dict[str, list[Any]] = {"text": [], "answer_start": []}
-    if answer is not None:
-        answers = {"text": [answer], "answer_start": [context.index(answer) if start is None else start]}
-    return {"id": "q", "language": "en", "question": question, "context": context, "answers": answers}
-
-
-# Logits that say what the labels say
-
-
-def sure_spans(encoded: Encoded) -> list[np.ndarray]:
-    logits = []
-    for feature in encoded.features:
-        values = np.zeros((2, len(feature["input_ids"])), dtype=np.float32)
-        values[0, feature["start_positions"]] = values[1, feature["end_positions"]] = 10
-        logits.append(values)
-    return logits
 
 
 # Metrics
@@ -226,156 +195,6 @@ def test_the_shortest_window_has_room_for_a_context(toy_tokenizer: Tokenizer) ->
     assert sorted({token for window in windows for token in window}) == sorted(full)
     with pytest.raises(SettingsError, match="--max-length 7 leaves no room for text; give at least 8"):
         EncodingSettings(max_length=7)
-
-
-# The search for the best span
-
-
-def one_window(context: str, tokens: int | None = None) -> Encoded:
-    """A window with one token a letter of ``context`` after two that are not of it."""
-    count = len(context) if tokens is None else tokens
-    starts, ends = [OUTSIDE, OUTSIDE, *range(count)], [OUTSIDE, OUTSIDE, *range(1, count + 1)]
-    return Encoded(Dataset.from_dict({"example": [0], "offset_starts": [starts], "offset_ends": [ends]}))
-
-
-def decoded(
-    context: str, encoded: Encoded, logits: list[np.ndarray], *, task: Any = SQUAD, **settings: int
-) -> tuple[str, float]:
-    rows = to_table(SQUAD, [span(context, None)])
-    (answer,) = FORMATS["span"].decode(task, rows, encoded, logits, EncodingSettings(**settings))
-    return answer.value, answer.score
-
-
-def test_answers_are_not_too_long() -> None:
-    context = "abcdefghijklmnopqrstuvwxyz"
-    logits = np.zeros((2, 28), dtype=np.float32)
-    logits[0, 2 + 3] = 9  # start at d
-    logits[1, 2 + 9], logits[1, 2 + 8] = 9, 5  # end at j, or else at i
-    for longest, expected in ((30, "defghij"), (7, "defghij"), (6, "defghi")):
-        assert decoded(context, one_window(context), [logits], max_answer_length=longest)[0] == expected
-
-
-def test_answers_run_forwards_and_lie_in_the_context() -> None:
-    context = "abcdefgh"
-    logits = np.zeros((2, 10), dtype=np.float32)
-    logits[0, 0] = logits[1, 0] = logits[0, 1] = logits[1, 1] = 50  # outside
-    logits[0, 2 + 5], logits[1, 2 + 2] = 9, 8  # the end before the start
-    logits[1, 2 + 6] = 7
-    assert decoded(context, one_window(context), [logits])[0] == "fg"
-
-
-def test_padding_after_the_window_is_not_read() -> None:
-    logits = np.zeros((2, 40), dtype=np.float32)
-    logits[:, 20:] = 50
-    logits[0, 2 + 1] = logits[1, 2 + 1] = 5
-    assert decoded("abcdefgh", one_window("abcdefgh"), [logits])[0] == "b"
-
-
-def test_no_answer_where_a_task_allows_it(toy_tokenizer: Tokenizer) -> None:
-    rows = [span("the Alpha tree", None), span("the Alpha tree", "Alpha"), span(FILLER * 5 + "Alpha", "Alpha")]
-    table = to_table(MAYBE_SQUAD, rows)
-    form = FORMATS["span"]
-    encoded = form.encode(MAYBE_SQUAD, table, toy_tokenizer, SHORT, training=True)
-    assert encoded.features["example"][:2] == [0, 1]  # a question without an answer is learnt from
-    assert (encoded.features[0]["start_positions"], encoded.features[0]["end_positions"]) == (0, 0)
-    answers = form.decode(MAYBE_SQUAD, table, encoded, sure_spans(encoded), SHORT)
-    assert [answer.value for answer in answers] == ["", "Alpha", "Alpha"]
-    # The same logits for a task whose questions all have answers: some span must be given.
-    assert form.decode(SQUAD, table, encoded, sure_spans(encoded), SHORT)[0].value != ""
-
-
-def test_nothing_wins_only_with_a_higher_score() -> None:
-    context = "abcd"
-    logits = np.zeros((2, 6), dtype=np.float32)
-    logits[0, 3] = logits[1, 3] = 2.0
-    for null, expected in ((1.9, "b"), (2.1, "")):
-        logits[0, 0] = logits[1, 0] = null
-        assert decoded(context, one_window(context), [logits], task=MAYBE_SQUAD)[0] == expected
-
-
-def test_nothing_is_scored_by_the_window_that_believes_in_it_least() -> None:
-    """As in the official script: a window that holds the answer outweighs all those that do not."""
-    window = one_window("abcd").features[0]
-    two = Encoded(Dataset.from_list([window, window]))
-    empty, full = np.zeros((2, 6), dtype=np.float32), np.zeros((2, 6), dtype=np.float32)
-    empty[:, 0] = 9
-    full[:, 3], full[:, 0] = 3, -5
-    for order in ([empty, full], [full, empty]):
-        assert decoded("abcd", two, order, task=MAYBE_SQUAD)[0] == "b"
-
-
-def test_a_window_without_context_has_no_answer() -> None:
-    encoded = Encoded(
-        Dataset.from_dict({"example": [0], "offset_starts": [[OUTSIDE] * 3], "offset_ends": [[OUTSIDE] * 3]})
-    )
-    assert decoded("abc", encoded, [np.ones((2, 3), dtype=np.float32)]) == ("", 1.0)
-
-
-def slow_search(
-    windows: list[tuple[list[int], np.ndarray]], n_best: int, longest: int, null: bool
-) -> tuple[tuple[int, int] | None, float]:
-    """The best span over all windows by trying all, and its share among the ``n_best`` best.
-
-    Args:
-        windows: the first letter of each window's tokens, and its logits without those of outside tokens.
-    """
-    found = []
-    for letters, logits in windows:
-        starts = sorted(range(len(letters)), key=lambda index: -logits[0][index])[:n_best]
-        ends = sorted(range(len(letters)), key=lambda index: -logits[1][index])[:n_best]
-        for first in range(len(letters)):
-            for last in range(first, len(letters)):
-                if last - first < longest and first in starts and last in ends:
-                    found.append((logits[0][first] + logits[1][last], letters[first], letters[last] + 1))
-    found.sort(key=lambda item: (-item[0], item[1], item[2]))
-    found = found[:n_best]
-    scores = [item[0] for item in found]
-    spans: list[tuple[int, int] | None] = [item[1:] for item in found]
-    if null or not found:
-        scores.append(0.0 if not null else min(float(logits[2][0]) for _, logits in windows))
-        spans.append(None)
-    best = max(range(len(scores)), key=lambda index: (scores[index], -index))
-    return spans[best], float(np.exp(scores[best]) / np.exp(scores).sum())
-
-
-@given(
-    sizes=st.lists(st.integers(1, 14), min_size=1, max_size=3),
-    n_best=st.integers(1, 30),
-    longest=st.integers(1, 16),
-    unanswerable=st.booleans(),
-    seed=st.integers(0, 10_000),
-)
-def test_the_search_finds_what_trying_all_finds(
-    sizes: list[int], n_best: int, longest: int, unanswerable: bool, seed: int
-) -> None:
-    context = "abcdefghijklmnopqrstuvwxyz"
-    generator = np.random.default_rng(seed)
-    features, logits, windows = [], [], []
-    for size in sizes:
-        offset = int(generator.integers(0, 10))
-        letters = list(range(offset, offset + size))
-        values = (generator.normal(size=(2, size + 2)) * 3).astype(np.float32)  # distinct, so there are no ties
-        features.append(
-            {
-                "example": 0,
-                "offset_starts": [OUTSIDE, *letters, OUTSIDE],
-                "offset_ends": [OUTSIDE, *(letter + 1 for letter in letters), OUTSIDE],
-            }
-        )
-        logits.append(values)
-        inner = values[:, 1:-1].astype(np.float64)
-        windows.append((letters, [inner[0], inner[1], [float(values[0, 0]) + float(values[1, 0])]]))
-    expected, share = slow_search(windows, n_best, longest, unanswerable)  # type: ignore[arg-type]
-    text, score = decoded(
-        context,
-        Encoded(Dataset.from_list(features)),
-        logits,
-        task=MAYBE_SQUAD if unanswerable else SQUAD,
-        n_best=n_best,
-        max_answer_length=longest,
-    )
-    assert text == ("" if expected is None else context[expected[0] : expected[1]])
-    assert score == pytest.approx(share, rel=1e-4)
 
 
 def test_marks_that_the_tokenizer_strips_stay_with_their_word() -> None:
