@@ -332,7 +332,8 @@ def load(task: str, language: str, split: str) -> Dataset:
 
     found = TASKS[source_of(task, split)[0]]
     said = rows(task, language, split)
-    features = Features(Dataset.from_list(said[:1]).features)
+    # Of all rows: the first may have empty lists, of which no type can be read.
+    features = Features(Dataset.from_list(said).features)
     for column, names in found.labels.items():
         label = ClassLabel(names=list(names))
         features[column] = label if column == "label" else List(label)

@@ -251,6 +251,15 @@ def test_targets_train_on_the_rows_of_others() -> None:
     assert rows("mlqa", SOURCE, "train", 3) == rows("squad", SOURCE, "train", 3)
 
 
+def test_a_first_question_without_an_answer_leaves_answers_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = rows("squad2", SOURCE, "validation", 12)
+    said.sort(key=lambda row: len(row["answers"]["text"]))
+    assert not said[0]["answers"]["text"]
+    assert said[-1]["answers"]["text"]
+    monkeypatch.setattr("adapterstilts.lab.rows.rows", lambda *_: said)
+    assert load("squad2", SOURCE, "validation")["answers"] == [row["answers"] for row in said]
+
+
 def test_loaded_rows_have_the_hub_s_labels() -> None:
     assert load("mnli", SOURCE, "validation").features["label"].names == list(NLI)
     assert load("udpos", "qob", "test").features["pos_tags"].feature.names == list(UPOS)
