@@ -18,14 +18,13 @@ from typing import Any
 from adapterstilts.errors import ArtifactError, nearest
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint_file
 from adapterstilts.home import store_home
-from adapterstilts.store.home import check_writable, new_folder
+from adapterstilts.store.home import ID_DIGITS, check_writable, new_folder
 from adapterstilts.store.locks import locked
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-ID_DIGITS = 12
 REQUIRED = ("format_version", "kind", "id", "name", "fingerprint", "created", "files")
 
 

@@ -28,6 +28,7 @@ from adapterstilts.training.stages import (
     CURVE,
     StageResult,
     TrainingStage,
+    checkpoints_for,
     data_json,
     encoded_rows,
     made_once,
@@ -208,7 +209,6 @@ def _train(stage: MixStage, store: Store, reporter: Reporter) -> None:
     mixture = Mixture(portions, steps * settings.gradient_accumulation, collate, seed=settings.seed)
     _check_drawn(stage, mixture, steps)
     whole.to_device()
-    scores: dict[int, dict[str, dict[str, float]]] = {}
 
     def validate() -> Mapping[str, float]:
         by_task: dict[str, dict[str, float]] = {}
@@ -216,7 +216,7 @@ def _train(stage: MixStage, store: Store, reporter: Reporter) -> None:
             name = part.task.name
             parts[name].activate()
             by_task[name] = dict(scores_now(part, parts[name], rows[name][1]))
-        scores[int(trainer.state.global_step)] = by_task
+        trainer.by_task[int(trainer.state.global_step)] = by_task
         mains = {f"{name}.{main}": own[main] for name, own in by_task.items() for main in list(own)[:1]}
         return {MEAN: sum(mains.values()) / len(mains), **mains}
 
@@ -231,6 +231,7 @@ def _train(stage: MixStage, store: Store, reporter: Reporter) -> None:
             title=str(stage.expression),
             output_dir=scratch,
             reporter=reporter,
+            checkpoints=checkpoints_for(whole, store, stage.fingerprint, str(stage.expression)),
         )
         report = trainer.fit()
     name = stage.expression.adapter
@@ -253,7 +254,7 @@ def _train(stage: MixStage, store: Store, reporter: Reporter) -> None:
         },
         "metrics": {
             "validation": {MEAN: report.best_scores[MEAN]},
-            "by_task": scores[report.best_step],
+            "by_task": trainer.by_task[report.best_step],
             "best_step": report.best_step,
             "steps": report.steps,
         },

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.files import with_labels
@@ -25,10 +26,15 @@ from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import check_labels, load_part, load_start, read_adapter, save_composed, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
+from adapterstilts.store.home import check_room, checkpoints_of
 from adapterstilts.tasks.formats import FORMATS, Encoded
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
+from adapterstilts.training.checkpoints import Checkpoints
 from adapterstilts.training.resources import make_deterministic, resources, versions
 from adapterstilts.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -211,6 +217,7 @@ def made_once(store: Store, key: str, what: str, make: Callable[[], None], repor
             return StageResult(found, True, time.perf_counter() - started)
         make()
         made = store.find(key)
+        shutil.rmtree(checkpoints_of(store.home, key), ignore_errors=True)
     assert made is not None
     return StageResult(made, False, time.perf_counter() - started)
 
@@ -251,6 +258,7 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
             reporter=reporter,
             report_to=report_to,
             log_dir=str(store.home / "logs" / f"{stage.name}-{stage.fingerprint[:12]}"),
+            checkpoints=checkpoints_for(composed, store, stage.fingerprint, stage.name),
         )
         report = trainer.fit()
     manifest = {
@@ -271,6 +279,28 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
     with store.create(stage.kind, stage.name, stage.fingerprint, manifest) as folder:
         save_composed(composed, folder)
         write_lines(folder / CURVE, report.curve)
+
+
+def checkpoints_for(composed: ComposedModel, store: Store, key: str, name: str) -> Checkpoints:
+    """Return where a training keeps its checkpoints, after asking whether there is room for them and its artifact.
+
+    Args:
+        composed: what is trained.
+        store: where the artifact will be.
+        key: its fingerprint.
+        name: its name, for people.
+
+    Raises:
+        ArtifactError: there is not enough room; says how much is needed.
+    """
+    kept = sum(_bytes(composed.state(part)) for part in composed.composition.parts)
+    # The trained weights now and at their best, two moments each; and all that of the checkpoint before.
+    check_room(store.home, kept + 2 * 4 * _bytes(composed.trained_state()), f"training {name}")
+    return Checkpoints(store.home, key, versions())
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 def _check_inputs(stage: TrainingStage) -> None:
