@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test real check format bench lab-check lab-grid constraints wheel try-wheel clean
+.PHONY: help demo install test real check format soak bench lab-check lab-grid constraints wheel try-wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ check: $(STAMP)  ## ruff (rules, format) and mypy
 format: $(STAMP)  ## let ruff mend and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+soak: $(STAMP)  ## two hundred processes killed at random moments
+	ADAPTERSTILTS_KILLS=200 $(BIN)/python -m pytest tests/test_killed.py
 
 bench: $(STAMP)  ## run the benchmarks (one of them needs ADAPTERSTILTS_DATA_ROOT)
 	$(BIN)/python benchmarks/startup.py

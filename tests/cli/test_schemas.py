@@ -27,7 +27,8 @@ def test_each_command_with_a_document_has_a_schema() -> None:
     names = {path.name.removesuffix(".schema.json") for path in SCHEMAS.glob("*.json")}
     assert names == {command.replace("-", "_") for command in COMMANDS if command != "predict"}
     for command in COMMANDS:
-        assert ("--json" in call(command, "--help").stdout) is (command != "predict")
+        full = ("runs", "show") if command == "runs" else (command,)
+        assert ("--json" in call(*full, "--help").stdout) is (command != "predict")
 
 
 def test_compose_and_evaluate_share_their_schema() -> None:
