@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test real check format soak bench lab-check lab-grid constraints wheel try-wheel clean
+.PHONY: help demo install test real check format soak bench lab-check lab-grid adapter-types constraints wheel try-wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ lab-check: $(STAMP)  ## what the lab must show: three seeds of everything, into 
 
 lab-grid: $(STAMP)  ## every intermediate task under every target of the lab, into benchmarks/LAB_GRID.md (hours)
 	$(BIN)/python benchmarks/lab_grid.py
+
+adapter-types: $(STAMP)  ## what each kind of adapter can do, into docs/adapters.md (a quarter of an hour or so on two cores)
+	$(BIN)/python benchmarks/adapter_types.py
 
 wheel: $(STAMP)  ## build the wheel into dist/
 	rm -rf build dist

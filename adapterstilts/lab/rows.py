@@ -328,10 +328,15 @@ def load(task: str, language: str, split: str) -> Dataset:
     Raises:
         UnknownNameError, DataUnavailableError: as for ``rows``.
     """
+    return _loaded(task, get_language(language), split)
+
+
+@functools.lru_cache(maxsize=16)  # the stages of one command train on the same rows
+def _loaded(task: str, language: Language, split: str) -> Dataset:
     from datasets import ClassLabel, Dataset, Features, List
 
     found = TASKS[source_of(task, split)[0]]
-    said = rows(task, language, split)
+    said = rows(task, language.code, split)
     # Of all rows: the first may have empty lists, of which no type can be read.
     features = Features(Dataset.from_list(said).features)
     for column, names in found.labels.items():

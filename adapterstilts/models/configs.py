@@ -31,9 +31,19 @@ def adapter_config(config: str | Mapping[str, Any], *, reduction_factor: float |
         raise ArtifactError(f"The adapter configuration cannot be read: {error}.") from error
     if reduction_factor is None:
         return loaded
-    if "reduction_factor" not in loaded.to_dict():
+    if not has_reduction_factor(loaded):
         raise ExpressionError(f"The adapter configuration '{config}' has no reduction factor; leave it out.")
     return loaded.replace(reduction_factor=reduction_factor)
+
+
+def has_reduction_factor(config: Any) -> bool:
+    """Tell whether a configuration, or one of that name, is of a bottleneck whose width a factor gives.
+
+    Raises:
+        UnknownNameError: there is no configuration of that name.
+    """
+    loaded = adapter_config(config) if isinstance(config, str) else config
+    return "reduction_factor" in loaded.to_dict()
 
 
 def adapter_config_json(config: str | Mapping[str, Any], *, reduction_factor: float | None = None) -> dict[str, Any]:

@@ -5,6 +5,7 @@ XTREME-R has those of XTREME.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
@@ -22,12 +23,19 @@ def recipe_settings(task: TaskSpec, changes: Mapping[str, Any] | None = None) ->
         task: the task.
         changes: settings by name; None values are passed over.
 
+    The recipe's reduction factor is that of its own kind of adapter: another kind that has none goes without.
+
     Raises:
         SettingsError: the recipe or a given value is wrong.
     """
-    if task.definition:
-        return own_settings(task).replaced(changes or {})
-    return TrainingSettings().replaced(_read(task)).replaced(changes or {})
+    recipe = own_settings(task) if task.definition else TrainingSettings().replaced(_read(task))
+    chosen = recipe.replaced(changes or {})
+    if chosen.adapter != recipe.adapter and (changes or {}).get("reduction_factor") is None:
+        from adapterstilts.models.configs import has_reduction_factor
+
+        if not has_reduction_factor(chosen.adapter):
+            return dataclasses.replace(chosen, reduction_factor=None)
+    return chosen
 
 
 def own_settings(task: TaskSpec) -> TrainingSettings:
