@@ -116,7 +116,7 @@ def intermediate_adapters(
     operands = (expression.start,) if isinstance(expression, Chain) else expression.operands
     joined = {part.adapter: _config(part, configs) for part in operands}
     if isinstance(expression, Fusion):
-        check_fusible(joined, plain.composition.adapters[plain.task.name])
+        check_fusible(joined, plain.composition.adapters[plain.task.name] if plain.task.trained else None)
     for stage in new.values():
         check_rows_access(stage.task, stage.root)
         stage.check_length(limit)

@@ -310,22 +310,22 @@ def evaluate(
         for item in (found, other)
         if item is not None
     ]
+    comparison = compare(evaluations[:1], evaluations[1:])
+    weights = run_attention(found, rows, request, kept, backbone=backbone, reporter=reporter) if attention else ()
     return Transfer(
         target=spec,
         composition=str(found.manifest["expression"]),
         backbone=str(found.manifest["backbone"]["id"]),
         split=rows.split,
         seeds=(int(found.manifest["settings"]["seed"]),),
-        comparison=compare(evaluations[:1], evaluations[1:]),
+        comparison=comparison,
         artifacts=(found,),
         baselines=(other,) if other is not None else (),
         evaluations=(evaluations[0].artifact,),
         stages=tuple(evaluation_json(evaluation) for evaluation in evaluations),
         skipped=rows.skipped,
         fused_on=found.manifest.get("fused_on"),
-        attention=run_attention(found, rows, request, kept, backbone=backbone, reporter=reporter)
-        if attention
-        else None,
+        attention=tuple(each for code in comparison.languages for each in weights if each.language == code) or None,
     )
 
 
