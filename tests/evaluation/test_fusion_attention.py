@@ -9,6 +9,8 @@ import pytest
 import torch
 from fusion_by_hand import by_hand
 from toy_compositions import MakeComposition, randomised
+from toy_encoders import ENCODERS, in_memory
+from transformers import PreTrainedTokenizerFast
 
 from adapterstilts.data.collate import Collator
 from adapterstilts.data.encode import encode_rows
@@ -84,6 +86,20 @@ def test_both_places_of_a_layer_are_told(
     }
     assert [each[:4] for each in found] == [each[:4] for each in alone]
     assert [each.weight for each in found] == pytest.approx([each.weight for each in alone], abs=1e-5)
+    assert sums_to_one(found)
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_every_encoder_tells_its_attention(
+    kind: str, toy_tokenizer: PreTrainedTokenizerFast, toy_composition: MakeComposition, toy_mirror: Path
+) -> None:
+    backbone, task = in_memory(kind, toy_tokenizer), get_task("xnli")
+    rows = load_rows(task, "test", ["en", "sw"], root=toy_mirror, max_examples=5)
+    composed = build(backbone, toy_composition("mnli+squad", "xnli", FORMATS[task.format].head(task)), seed=0)
+    randomised(composed)
+    encoded = encode_rows(rows, backbone.tokenizer, SETTINGS, training=False)
+    found = fusion_attention(composed, rows, encoded, batch_size=4)
+    assert len(found) == len({each[:4] for each in found}) == 2 * 2 * 2
     assert sums_to_one(found)
 
 

@@ -17,14 +17,15 @@ from toy_stages import MakeStage, artifact_of, weights
 
 from adapterstilts.errors import ArtifactError, BackboneError, ExpressionError, SettingsError
 from adapterstilts.fingerprints import fingerprint_file
-from adapterstilts.models.backbone import build_shared, load_backbone
-from adapterstilts.models.expression import Fusion
+from adapterstilts.models.backbone import build_shared, identify, load_backbone
+from adapterstilts.models.expression import Fusion, Merge
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.saved import load_composed, load_headless, load_part, read_adapter, read_composition
 from adapterstilts.store.artifacts import Artifact, Store, read_artifact
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.training import fusions
 from adapterstilts.training.fusions import FusionStage, check_lengths, check_tasks, run_fusion
+from adapterstilts.training.merges import MergeStage, run_merge
 from adapterstilts.training.stages import run_stage
 from adapterstilts.training.trainer import StiltsTrainer
 
@@ -220,6 +221,24 @@ def test_a_damaged_description_is_told(
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ArtifactError, match=says):
         load_headless(read_artifact(folder), load_backbone(str(toy_backbone_folder)))
+
+
+def test_a_merge_and_an_adapter_are_fused_on_the_tasks_of_both(
+    stage: MakeStage, shelf: Store, store: Store, toy_backbone_folder: Path
+) -> None:
+    parsed = parse("avg(mnli, squad)+squad")
+    assert isinstance(parsed, Fusion)
+    merge, squad = parsed.parts[0], artifact_of(shelf, "squad")
+    assert isinstance(merge, Merge)
+    identity = identify(str(toy_backbone_folder))
+    merged = run_merge(MergeStage(merge, identity, (artifact_of(shelf, "mnli"), squad)), store).artifact
+    tasks = (stage("mnli"), stage("squad"))
+    made = run_fusion(FusionStage(parsed, tasks, (merged, squad)), store).artifact
+    assert set(weights(made)) == {
+        f"{part}.safetensors" for part in (f"adapters/{merge.adapter}", "adapters/squad", *PARTS[2:])
+    }
+    stacked = stage("xnli", "avg(mnli, squad)+squad", inputs=(made,)).composition
+    assert stacked.drawing() == f"Stack(Fuse({merge.adapter}, squad), xnli) → classification head 'xnli'"
 
 
 # What decides, and what is refused
