@@ -10,6 +10,9 @@ import pytest
 from calling import call, document, refused
 from cli_world import World
 
+from adapterstilts.cli.transfer_table import check_csv
+from adapterstilts.errors import SettingsError
+
 
 def test_evaluating_finds_the_baseline(world: World) -> None:
     made = document(
@@ -78,3 +81,9 @@ def test_attention_that_cannot_be_told_is_refused_in_time(world: World, tmp_path
     told = refused("evaluate", world.artifact("mnli"), *options, tmp_path / "file.csv")
     assert "has no learned fusion" in " ".join(told.split())
     assert not (tmp_path / "file.csv").exists()
+
+
+def test_a_file_that_one_may_not_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # the one who runs the tests may write everywhere
+    with pytest.raises(SettingsError, match=r"--attention '.*file\.csv' cannot be written: you are not allowed to"):
+        check_csv(tmp_path / "file.csv", "--attention")
