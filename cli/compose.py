@@ -57,6 +57,14 @@ def command(
     train: Annotated[
         bool, typer.Option("--train/--no-train", help="Train intermediate adapters that the store does not have.")
     ] = True,
+    fuse_on: Annotated[
+        str | None,
+        typer.Option(
+            "--fuse-on",
+            help="What a fusion is trained on: target (if left out), or intermediate: the tasks of its adapters, once "
+            "for all targets.",
+        ),
+    ] = None,
     languages: Languages = "all",
     split: SplitName = None,
     max_eval_examples: MaxEvalExamples = None,
@@ -97,6 +105,7 @@ def command(
             seeds=read_seeds(seeds),
             use=tuple(use or ()),
             train_missing=train,
+            fuse_on=fuse_on,
             languages=languages,
             split=split,
             max_eval_examples=max_eval_examples,

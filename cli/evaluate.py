@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from adapterstilts.studies.own_tasks import own_tasks
 
+from .attention_table import show_attention
 from .console import session
 from .options import (
     Csv,
@@ -44,10 +46,18 @@ def command(
     reference: Reference = False,
     json: Json = False,
     csv: Csv = None,
+    attention: Annotated[
+        Path | None,
+        typer.Option(
+            "--attention",
+            help="Write how much a fusion takes of each adapter, by language and layer, to this file as CSV.",
+        ),
+    ] = None,
 ) -> None:
     """Evaluate an artifact in all languages of its task, in one pass; predictions are kept as files."""
     with session() as reporter, own_tasks(task_file, suite):
         check_csv(csv)
+        check_csv(attention, "--attention")
         from adapterstilts.studies.transfer import evaluate
 
         transfer = evaluate(
@@ -61,6 +71,9 @@ def command(
             store=store,
             max_eval_examples=max_eval_examples,
             batch_size=batch_size,
+            attention=attention is not None,
             reporter=reporter,
         )
         show_transfer(transfer, json=json, csv_file=csv, reference=reference)
+        if attention is not None and transfer.attention is not None:
+            show_attention(transfer.attention, transfer.target, attention, json=json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,10 +34,16 @@ TITLES = {
 }
 
 
-def check_csv(path: Path | None) -> None:
+def check_csv(path: Path | None, option: str = "--csv") -> None:
     """Refuse a file that cannot be written, before hours of work."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise SettingsError(f"--csv '{path}' cannot be written: its folder does not exist, or it is a folder itself.")
+    if path is None:
+        return
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise SettingsError(
+            f"{option} '{path}' cannot be written: its folder does not exist, or it is a folder itself."
+        )
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise SettingsError(f"{option} '{path}' cannot be written: you are not allowed to.")
 
 
 def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None, reference: bool = False) -> None:
@@ -110,7 +117,8 @@ def _layers(transfer: Transfer) -> Iterator[str]:
 
 def _title(transfer: Transfer) -> str:
     zero_shot = transfer.target.kind == "target"
-    what = f"{transfer.composition} → {transfer.target.name}" if zero_shot else transfer.target.name
+    fused = f" (fused on {transfer.fused_on} tasks)" if transfer.fused_on else ""
+    what = f"{transfer.composition}{fused} → {transfer.target.name}" if zero_shot else transfer.target.name
     name = transfer.target.suite
     suite = "" if name == DEFAULT_SUITE else " in the lab" if name == LAB else f" in {name}"
     seeds = f", mean of {len(transfer.seeds)} seeds" if len(transfer.seeds) > 1 else ""

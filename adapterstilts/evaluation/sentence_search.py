@@ -138,7 +138,7 @@ def run_search(
     """Search with the adapter of an artifact, or with the bare backbone; or return what was found before.
 
     Args:
-        artifact: of kind ``intermediate``, ``merged`` or ``mixed``; None is the bare backbone.
+        artifact: of kind ``intermediate``, ``merged``, ``mixed`` or ``fusion``; None is the bare backbone.
         search: rows and layer.
         store: where answers are kept.
         identity: of the backbone.

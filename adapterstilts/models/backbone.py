@@ -172,12 +172,12 @@ class ComposedModel:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """State-dict keys of each part: what the library added when the part was added, no more and no less."""
     head: str = ""
-    """Name of the head, where it is not that of the adapter on top."""
+    """Name of the head, where it is not that of the composition."""
 
     def activate(self) -> None:
         """Make the composition's head the one that the model uses, where it has several."""
         model: Any = self.model
-        model.active_head = self.head or self.composition.top
+        model.active_head = self.head or self.composition.head_name
 
     @property
     def model(self) -> PreTrainedModel:
@@ -230,7 +230,8 @@ def build(
 ) -> ComposedModel:
     """Add a composition's adapters, fusion and head to a backbone that has none yet.
 
-    Only the target adapter, the fusion and the head require gradients. New weights are drawn from ``seed``.
+    Only the composition's trained parts require gradients: adapter on top, fusion unless it is frozen, head. New
+    weights are drawn from ``seed``.
 
     Args:
         backbone: freshly loaded.
@@ -257,8 +258,8 @@ def build(
         add()
         keys[part] = tuple(sorted(set(model.state_dict()) - before))
 
-    _check_names(model, (*expression.names, composition.top))
-    for name in (*expression.names, composition.top):
+    _check_names(model, composition.stacked)
+    for name in composition.stacked:
         config = adapter_config(dict(composition.adapters[name]))
         factor = composition.adapters[name].get("reduction_factor")
         if isinstance(factor, (int, float)) and factor > model.config.hidden_size:
@@ -272,24 +273,25 @@ def build(
             raise ExpressionError(f"The adapter '{name}' does not fit '{backbone.identity.id}': {error}.") from error
     if isinstance(expression, Fusion):
         fused = {name: composition.adapters[name] for name in expression.names}
-        check_fusible(fused, composition.adapters[composition.top])
+        check_fusible(fused, None if composition.top is None else composition.adapters[composition.top])
         config = dict(composition.fusion or {})
         added("fusion", lambda: model.add_adapter_fusion(list(expression.names), config=copy.deepcopy(config)))
         if fusion_dropout is not None:
             for module in model.modules():
                 if type(module).__name__ == "BertFusion":
                     module.dropout.p = fusion_dropout
-    added("head", lambda: add_head(backbone, composition.top, composition.head))
+    added("head", lambda: add_head(backbone, composition.head_name, composition.head))
 
     below: tuple[Any, ...] = ()
     if isinstance(expression, Fusion):
         below = (Fuse(*expression.names),)
     elif not isinstance(expression, Nothing):
         below = expression.names
-    model.set_active_adapters(Stack(*below, composition.top))
-    model.active_head = composition.top
-    if model.active_head != composition.top or set(model.heads) != {composition.top}:
-        raise BackboneError(f"The head '{composition.top}' could not be made the active one.")  # pragma: no cover
+    model.set_active_adapters(below[0] if composition.top is None else Stack(*below, composition.top))
+    head = composition.head_name
+    model.active_head = head  # on a bare fusion the library finds none
+    if model.active_head != head or set(model.heads) != {head}:
+        raise BackboneError(f"The head '{head}' could not be made the active one.")  # pragma: no cover
 
     inputs = composition.head.outputs if composition.head.kind == "multiple_choice" else 1
     own = {part: names for part, names in keys.items() if part in composition.parts}
@@ -301,16 +303,16 @@ def build(
 
 
 def build_shared(
-    backbone: Backbone, compositions: Mapping[str, Composition], *, seed: int
+    backbone: Backbone, compositions: Mapping[str, Composition], *, seed: int, fusion_dropout: float | None = None
 ) -> tuple[ComposedModel, dict[str, ComposedModel]]:
-    """Add one adapter with several heads to a backbone that has none yet.
+    """Add one adapter, or one fusion of adapters, with several heads to a backbone that has none yet.
 
-    The adapter's weights are those that ``build`` draws from the seed.
+    The weights below the heads are those that ``build`` draws from the seed.
 
     Args:
         backbone: freshly loaded.
-        compositions: by the name of the head; they are of one adapter, with nothing below it, and differ in the head.
-        seed: of the new weights.
+        compositions: by the name of the head; they differ in the head and in nothing else.
+        seed, fusion_dropout: as for ``build``.
 
     Returns:
         the model with all heads as one part, for training; and by name the model with each of the heads, of which one
@@ -321,8 +323,8 @@ def build_shared(
     """
     model: Any = backbone.model
     _check_names(model, tuple(compositions))
-    whole = build(backbone, next(iter(compositions.values())), seed=seed)
-    model.delete_head(whole.composition.top)
+    whole = build(backbone, next(iter(compositions.values())), seed=seed, fusion_dropout=fusion_dropout)
+    model.delete_head(whole.composition.head_name)
     parts: dict[str, ComposedModel] = {}
     for name, composition in compositions.items():
         before = set(model.state_dict())

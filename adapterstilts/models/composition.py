@@ -13,29 +13,37 @@ from adapterstilts.models.grammar import parse
 from adapterstilts.tasks.formats.base import HeadKind, HeadSpec
 
 HEAD_KINDS = get_args(HeadKind)
+BARE_HEAD = "bare"
+"""Name of the head of a fusion with no adapter on top."""
 
 
 @dataclass(frozen=True)
 class Composition:
-    """A target (or intermediate) adapter with its head, stacked on what the expression names."""
+    """A target (or intermediate) adapter with its head, stacked on what the expression names; or a fusion alone."""
 
     expression: Nothing | Single | Fusion
     """Over the names of the adapters in the model."""
-    top: str
-    """Name of the adapter that is trained last, and of its head."""
+    top: str | None
+    """Name of the adapter that is trained last, and of its head; None where the head stands on the fusion itself."""
     head: HeadSpec
     adapters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Configuration of each adapter, as the adapters library writes it, by name."""
     fusion: Mapping[str, Any] | None = None
     """Configuration of the fusion layers, where there are any."""
+    frozen_fusion: bool = False
+    """Whether the fusion stays as it is, like the adapters below it, while the adapter on top is trained."""
 
     def __post_init__(self) -> None:
+        if self.top is None and not isinstance(self.expression, Fusion):
+            raise ExpressionError(f"Without an adapter on top '{self.expression}' trains nothing; only a fusion does.")
+        if self.frozen_fusion and (self.top is None or not isinstance(self.expression, Fusion)):
+            raise ExpressionError(f"'{self.expression}' has no fusion below an adapter that could stay as it is.")
         if self.top in self.expression.names:
             raise ExpressionError(
                 f"'{self.top}' is both an intermediate and the target adapter of '{self.expression}'; "
                 "training it on itself has no meaning here."
             )
-        absent = [name for name in (*self.expression.names, self.top) if name not in self.adapters]
+        absent = [name for name in self.stacked if name not in self.adapters]
         if absent:
             raise ExpressionError(f"No configuration is given for the adapter {', '.join(absent)}.")
         prompts = [name for name, config in self.adapters.items() if "prompt_length" in config]
@@ -44,6 +52,16 @@ class Composition:
                 f"'{prompts[0]}' is prompt tuning, which lengthens the input, and spans, tags and masks lose their "
                 "places; choose another --adapter."
             )
+
+    @property
+    def stacked(self) -> tuple[str, ...]:
+        """Names of all adapters, those below first."""
+        return self.expression.names if self.top is None else (*self.expression.names, self.top)
+
+    @property
+    def head_name(self) -> str:
+        """Name of the head in the model."""
+        return BARE_HEAD if self.top is None else self.top
 
     @property
     def fusion_name(self) -> str | None:
@@ -55,19 +73,21 @@ class Composition:
         """Names of the separately stored parts: ``adapters/NAME``, ``fusion``, ``head`` (not the backbone's own)."""
         fusion = ("fusion",) if self.fusion_name else ()
         head = () if self.head.kind == "masked_lm" else ("head",)
-        return (*(f"adapters/{name}" for name in self.expression.names), f"adapters/{self.top}", *fusion, *head)
+        return (*(f"adapters/{name}" for name in self.stacked), *fusion, *head)
 
     @property
     def trained_parts(self) -> tuple[str, ...]:
         """The parts that this composition trains; the intermediate adapters stay as they are."""
-        return tuple(part for part in self.parts if part not in {f"adapters/{name}" for name in self.expression.names})
+        frozen = {f"adapters/{name}" for name in self.expression.names} | ({"fusion"} if self.frozen_fusion else set())
+        return tuple(part for part in self.parts if part not in frozen)
 
     def drawing(self) -> str:
         """Return the composition as a line of text, from the backbone upwards."""
         below = {Nothing: "", Fusion: f"Fuse({', '.join(self.expression.names)}), "}.get(
             type(self.expression), "".join(f"{name}, " for name in self.expression.names)
         )
-        return f"Stack({below}{self.top}) → {self.head.kind} head '{self.top}'"
+        stack = below.removesuffix(", ") if self.top is None else f"Stack({below}{self.top})"
+        return f"{stack} → {self.head.kind} head '{self.head_name}'"
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``composition.json``."""
@@ -77,6 +97,7 @@ class Composition:
             "head": {**dataclasses.asdict(self.head), "labels": list(self.head.labels)},
             "adapters": {name: dict(config) for name, config in self.adapters.items()},
             "fusion": dict(self.fusion) if self.fusion is not None else None,
+            **({"frozen_fusion": True} if self.frozen_fusion else {}),
         }
 
     @classmethod
@@ -92,14 +113,16 @@ class Composition:
                 ("head.kind", head["kind"] in HEAD_KINDS),
                 ("head.outputs", type(head["outputs"]) is int and head["outputs"] > 0),
                 ("head.labels", _is_list_of_texts(head["labels"])),
-                ("top", isinstance(value["top"], str)),
+                ("top", value["top"] is None or isinstance(value["top"], str)),
                 ("adapters", isinstance(adapters, dict) and all(isinstance(item, dict) for item in adapters.values())),
                 ("fusion", fusion is None or isinstance(fusion, dict)),
+                ("frozen_fusion", isinstance(value.get("frozen_fusion", False), bool)),
             )
             if wrong := [name for name, fits in kinds if not fits]:
                 raise ArtifactError(f"composition.json cannot be read: {', '.join(wrong)} is not of the right kind.")
             spec = HeadSpec(head["kind"], head["outputs"], tuple(head["labels"]))
-            return cls(reduced(parse(value["expression"])), value["top"], spec, adapters, fusion)
+            frozen = value.get("frozen_fusion", False)
+            return cls(reduced(parse(value["expression"])), value["top"], spec, adapters, fusion, frozen)
         except (KeyError, TypeError, AttributeError, ExpressionError) as error:
             raise ArtifactError(f"composition.json cannot be read: {error!r}.") from error
 

@@ -62,12 +62,12 @@ def fusion_config_json() -> dict[str, Any]:
     return plain
 
 
-def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, Any]) -> None:
+def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, Any] | None) -> None:
     """Refuse what the adapters library cannot fuse, before anything is trained.
 
     Args:
         configs: of the adapters to be fused, by name.
-        top: of the adapter that is stacked on the fusion.
+        top: of the adapter that is stacked on the fusion; None where nothing is.
 
     Raises:
         ExpressionError: an adapter is not a bottleneck, or they sit at different places; names both.
@@ -91,7 +91,7 @@ def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, An
             )
     fused = configs[first]
     for key, block in (("mh_adapter", "attention"), ("output_adapter", "feed-forward")):
-        if top.get(key) and not fused.get(key):
+        if top is not None and top.get(key) and not fused.get(key):
             raise ExpressionError(
                 f"The target adapter sits after the {block} block of each layer, where the fused adapters "
                 f"({', '.join(configs)}) do not; the adapters library cannot stack it on their fusion. Choose "

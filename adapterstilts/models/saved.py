@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.errors import ArtifactError
+from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition
-from adapterstilts.models.expression import Nothing
+from adapterstilts.models.expression import Fusion, Nothing, reduced
+from adapterstilts.models.grammar import parse
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.store.artifacts import Artifact, write_json
 from adapterstilts.store.weights import load_weights, save_weights
@@ -22,12 +23,16 @@ if TYPE_CHECKING:
 COMPOSITION = "composition.json"
 ADAPTER = "adapter.json"
 """Name and configuration of an adapter without a head, such as a merged one."""
+FUSION = "fusion.json"
+"""Adapters, fusion and heads of an artifact without an adapter on top."""
 MERGED = "merged"
 """Kind of an artifact that holds an adapter made of others, without a head."""
 MIXED = "mixed"
 """Kind of an artifact that holds an adapter trained on several tasks at once, and a head of each task."""
-HEADLESS = (MERGED, MIXED)
-"""Kinds of artifacts that give others an adapter and are no composition with a head on top."""
+FUSED = "fusion"
+"""Kind of an artifact that holds adapters, their fusion, trained on their tasks at once, and a head of each task."""
+HEADLESS = (MERGED, MIXED, FUSED)
+"""Kinds of artifacts that give others an adapter or a fusion and are no composition with a head on top."""
 
 
 def weights_file(part: str) -> str:
@@ -57,13 +62,40 @@ def read_adapter(artifact: Artifact) -> tuple[str, dict[str, Any]]:
     """Return name and configuration of the adapter that an artifact gives to others: trained last, merged or mixed.
 
     Raises:
-        ArtifactError: the artifact holds no adapters, or its description is damaged.
+        ArtifactError: the artifact holds no adapters or several, or its description is damaged.
     """
+    if artifact.kind == FUSED:
+        raise ArtifactError(f"Artifact '{artifact.id}' is a fusion of several adapters, not one adapter.")
     if ADAPTER in artifact.manifest["files"]:
         told = artifact.read_json(ADAPTER)
         return str(told["name"]), dict(told["config"])
     composition = read_composition(artifact)
+    if composition.top is None:
+        raise ArtifactError(f"Artifact '{artifact.id}' has no adapter on top that could be given to others.")
     return composition.top, dict(composition.adapters[composition.top])
+
+
+def read_fusion(artifact: Artifact) -> tuple[Fusion, dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return the fusion that an artifact gives to others, over the names of its adapters.
+
+    Returns:
+        the expression, the adapters' configurations by name in the order of the expression, and that of the fusion.
+
+    Raises:
+        ArtifactError: the artifact holds no fusion without an adapter on top, or its description is damaged.
+    """
+    if artifact.kind != FUSED:
+        raise ArtifactError(f"Artifact '{artifact.id}' is of kind '{artifact.kind}', not a fusion.")
+    told = artifact.read_json(FUSION)
+    try:
+        expression = reduced(parse(told["expression"]))
+        adapters = {name: dict(told["adapters"][name]) for name in expression.names}
+        fusion = dict(told["fusion"])
+    except (KeyError, TypeError, AttributeError, ValueError, ExpressionError) as error:
+        raise ArtifactError(f"'{artifact.path / FUSION}' cannot be read: {error!r}.") from error
+    if not isinstance(expression, Fusion):
+        raise ArtifactError(f"'{artifact.path / FUSION}' cannot be read: '{expression}' is no fusion.")
+    return expression, adapters, fusion
 
 
 def load_backbone_of(artifact: Artifact, name: str | None = None) -> Backbone:
@@ -102,20 +134,27 @@ def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> Com
 
 
 def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
-    """Put a merged or mixed adapter on a backbone, with a head on top that nobody has trained.
+    """Put a merged or mixed adapter, or a fusion, on a backbone, with a head on top that nobody has trained.
 
     Args:
-        artifact: of kind ``merged`` or ``mixed``.
+        artifact: of kind ``merged``, ``mixed`` or ``fusion``.
         backbone: freshly loaded.
 
     Raises:
         ArtifactError: another backbone, a missing, unknown or misfit key, or other bytes than were written.
     """
     backbone.identity.require_same(artifact.manifest["backbone"], what=f"Artifact '{artifact.id}'")
-    name, config = read_adapter(artifact)
-    composition = Composition(Nothing(), name, HeadSpec("classification", 2, ()), {name: config})
+    head = HeadSpec("classification", 2, ())
+    if artifact.kind == FUSED:
+        expression, adapters, fusion = read_fusion(artifact)
+        composition = Composition(expression, None, head, adapters, fusion)
+    else:
+        name, config = read_adapter(artifact)
+        composition = Composition(Nothing(), name, head, {name: config})
     composed = build(backbone, composition, seed=0)
-    load_part(composed, f"adapters/{name}", artifact)
+    for part in composition.parts:
+        if part != "head":
+            load_part(composed, part, artifact)
     composed.model.eval()
     return composed
 
@@ -149,6 +188,7 @@ def load_start(composed: ComposedModel, artifact: Artifact) -> None:
         ArtifactError: as for ``read_weights``, or a key is missing, unknown or misfit.
     """
     top = composed.composition.top
+    assert top is not None
     composed.load_state(f"adapters/{top}", read_weights(artifact, top), where=f"The adapter of '{artifact.id}'")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapterstilts.data.sources import check_rows_access
-from adapterstilts.errors import ArtifactError
+from adapterstilts.errors import ArtifactError, ExpressionError, unknown
 from adapterstilts.models.configs import check_fusible, merged_config
 from adapterstilts.models.expression import Adapter, Chain, Expression, Fusion, Mix, Single, trained_parts
 from adapterstilts.models.identity import BackboneIdentity
@@ -15,10 +15,33 @@ from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.spec import base_suite
 from adapterstilts.tasks.suites import get_suite
+from adapterstilts.training.fusions import FusionStage, check_lengths, check_tasks, run_fusion
 from adapterstilts.training.merges import MergeStage, run_merge
 from adapterstilts.training.mixes import MixStage, run_mix
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
+
+FUSE_ON = ("target", "intermediate")
+"""What a fusion can be trained on."""
+
+
+def read_fuse_on(expression: Expression, fuse_on: str | None) -> str | None:
+    """Return ``intermediate`` where a fusion is to be trained on the intermediate tasks, else None.
+
+    Raises:
+        UnknownNameError: there is no such place to train a fusion.
+        ExpressionError: something was asked for an expression that is no fusion.
+    """
+    if fuse_on is None:
+        return None
+    if fuse_on not in FUSE_ON:
+        raise unknown("place to train a fusion", fuse_on, FUSE_ON)
+    if not isinstance(expression, Fusion):
+        raise ExpressionError(
+            f"--fuse-on {fuse_on} tells what a fusion is trained on, and '{expression}' is none, such as mnli+squad; "
+            "leave it out."
+        )
+    return fuse_on if fuse_on == "intermediate" else None
 
 
 def intermediate_adapters(
@@ -49,8 +72,8 @@ def intermediate_adapters(
     for artifact in map(store.get, use):
         if artifact.kind in HEADLESS:
             raise ArtifactError(
-                f"--use '{artifact.id}' is of kind '{artifact.kind}'; --use takes adapters of one task. A mix or a "
-                "merge is found by its expression."
+                f"--use '{artifact.id}' is of kind '{artifact.kind}'; --use takes adapters of one task. A mix, a merge "
+                "or a fusion is found by its expression."
             )
         name = str(artifact.manifest.get("task"))
         if name in given:
@@ -69,8 +92,7 @@ def intermediate_adapters(
     found = {name: given.get(name) or _newest(name, suite, backbone, store, shape, reporter) for name in singles}
 
     def stage_of(name: str) -> TrainingStage:
-        spec = get_suite(suite).task(name, "intermediate")
-        return TrainingStage(spec, recipe_settings(spec, shape), backbone, root=plain.root)
+        return _stage_of(name, plain, shape)
 
     mixes = {part: MixStage(part, tuple(map(stage_of, part.names))) for part in leaves if isinstance(part, Mix)}
     lacking = [name for name, artifact in found.items() if artifact is None]
@@ -94,7 +116,7 @@ def intermediate_adapters(
     operands = (expression.start,) if isinstance(expression, Chain) else expression.operands
     joined = {part.adapter: _config(part, configs) for part in operands}
     if isinstance(expression, Fusion):
-        check_fusible(joined, plain.composition.adapters[plain.task.name])
+        check_fusible(joined, plain.composition.adapters[plain.task.name] if plain.task.trained else None)
     for stage in new.values():
         check_rows_access(stage.task, stage.root)
         stage.check_length(limit)
@@ -117,6 +139,53 @@ def intermediate_adapters(
 
     artifacts = tuple(map(artifact_of, operands))
     return artifacts, [result.to_json() for result in (*results.values(), *made.values())]
+
+
+def fused_intermediates(
+    expression: Fusion,
+    plain: TrainingStage,
+    store: Store,
+    limit: int,
+    settings: Mapping[str, Any],
+    use: Sequence[str],
+    train_missing: bool,
+    reporter: Reporter,
+) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
+    """Return the fusion of an expression's adapters that is trained on their tasks, newly made where it has to be.
+
+    The rows, lengths and steps are those of the tasks' recipes; the target's settings concern the dropout of the
+    fusion's scores alone.
+
+    Args:
+        expression: the fusion.
+        plain, store, limit, settings, use, train_missing, reporter: as for ``intermediate_adapters``.
+
+    Returns:
+        one artifact, of kind ``fusion``, and all stages.
+    """
+    dropout = {"fusion_dropout": settings.get("fusion_dropout")}
+    tasks = tuple(_stage_of(name, plain, dropout) for name in expression.names)
+    # What is wrong with the tasks shows before an adapter is trained.
+    check_tasks(expression, tasks)
+    check_lengths(expression, tasks, limit)
+    for part in tasks:
+        check_rows_access(part.task, part.root)
+        _ = part.train_rows, part.validation_rows
+    inputs, stages = intermediate_adapters(expression, plain, store, limit, settings, use, train_missing, reporter)
+    stage = FusionStage(expression, tasks, inputs)
+    if not train_missing and store.find(stage.fingerprint) is None:
+        raise ArtifactError(
+            f"The store {store.home} has no fusion of {', '.join(item.id for item in inputs)} that was trained on "
+            "their tasks, and --no-train was given; it is trained without --no-train."
+        )
+    made = run_fusion(stage, store, reporter=reporter)
+    return (made.artifact,), [*stages, made.to_json()]
+
+
+def _stage_of(name: str, plain: TrainingStage, changes: Mapping[str, Any]) -> TrainingStage:
+    """Return the stage of an intermediate task by its recipe, on the backbone of the target's stage."""
+    spec = get_suite(plain.task.suite).task(name, "intermediate")
+    return TrainingStage(spec, recipe_settings(spec, changes), plain.backbone, root=plain.root)
 
 
 def _config(part: Adapter, configs: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

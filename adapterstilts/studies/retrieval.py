@@ -1,6 +1,7 @@
 """``compose EXPR --target tatoeba``: nothing is trained for the target, an encoder's sentence vectors are compared.
 
-The composition's intermediate adapter is active in the frozen backbone; the baseline is the bare backbone.
+The composition's intermediate adapter, or a fusion that was trained on the intermediate tasks, is active in the frozen
+backbone; the baseline is the bare backbone.
 """
 
 from __future__ import annotations
@@ -29,25 +30,32 @@ Intermediates = Callable[[int], tuple[tuple[Artifact, ...], list[dict[str, Any]]
 
 
 def check_retrieval(
-    expression: Expression, task: TaskSpec, layer: str | None, given: Mapping[str, Any], seeds: Sequence[int]
+    expression: Expression,
+    task: TaskSpec,
+    layer: str | None,
+    given: Mapping[str, Any],
+    seeds: Sequence[int],
+    fused_on: str | None = None,
 ) -> int | None:
     """Refuse what has no meaning without a target stage; return the layer, None for ``auto``.
 
     Raises:
-        ExpressionError: a fusion was asked for, which would have to be trained.
+        ExpressionError: a fusion was asked for, which would have to be trained with a target.
         SettingsError: settings of a training, several seeds, or no layer were given.
     """
-    if isinstance(expression, Fusion):
+    if isinstance(expression, Fusion) and not fused_on:
         raise ExpressionError(
             f"'{expression}' is a fusion, which is trained with the target adapter; '{task.name}' trains nothing. Name "
-            f"one adapter: {' or '.join(repr(str(part)) for part in expression.parts)}."
+            f"one adapter: {' or '.join(repr(str(part)) for part in expression.parts)}; or train the fusion on the "
+            "intermediate tasks: --fuse-on intermediate."
         )
     if isinstance(expression, Chain):
         raise ExpressionError(
             f"'{expression}' tells where the target adapter starts, and '{task.name}' trains none. Say "
             f"'{expression.start}'."
         )
-    if idle := [name for name, value in given.items() if value is not None and name not in USED]:
+    used = (*USED, "fusion_dropout") if fused_on else USED
+    if idle := [name for name, value in given.items() if value is not None and name not in used]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
         raise SettingsError(f"'{task.name}' trains nothing, so that {flags} would have no effect; leave it out.")
     if len(seeds) > 1:
@@ -73,11 +81,13 @@ def compose_retrieval(
     intermediates: Intermediates,
     backbone: str,
     reporter: Reporter,
+    *,
+    fused_on: str | None = None,
 ) -> Transfer:
     """Compare the sentence vectors of a backbone with an intermediate adapter with those of the bare backbone.
 
     Args:
-        expression: ``squad`` or ``none``.
+        expression: ``squad`` or ``none``; with ``fused_on`` also a fusion.
         plain: the target's stage, which is never run: it tells task, settings and backbone.
         request: rows.
         options: what the user gave, else None: ``layer``, the number of the layer whose vectors are compared, or
@@ -89,12 +99,13 @@ def compose_retrieval(
             the store has none, and their stages.
         backbone: what the user named.
         reporter: told of the progress.
+        fused_on: ``intermediate`` where the expression is a fusion that is trained on the intermediate tasks.
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do.
     """
     task, identity = plain.task, plain.backbone
-    number = check_retrieval(expression, task, options.get("layer"), given, seeds)
+    number = check_retrieval(expression, task, options.get("layer"), given, seeds, fused_on)
     pooling = check_pooling(options.get("pooling") or DEFAULT_POOLING)
     engine = check_engine(options.get("search") or DEFAULT_ENGINE)
     limit = input_limit(backbone, identity.hub_revision)
@@ -125,6 +136,7 @@ def compose_retrieval(
         evaluations=tuple(evaluation.artifact for evaluation in evaluations),
         stages=(*stages, *(evaluation_json(evaluation) for evaluation in (*evaluations, *baselines))),
         skipped=rows.skipped,
+        fused_on=fused_on,
         layers={
             "composition": evaluations[0].artifact.manifest["layers"],
             "baseline": baselines[0].artifact.manifest["layers"] if baselines else None,

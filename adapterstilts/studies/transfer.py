@@ -13,15 +13,16 @@ from typing import Any
 from adapterstilts.data.sources import check_rows_access, root_of_suite
 from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, SettingsError
+from adapterstilts.evaluation.fusion_attention import Weight, check_fused, run_attention
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
 from adapterstilts.fingerprints import fingerprint
 from adapterstilts.models.backbone import identify, input_limit
-from adapterstilts.models.expression import Expression, Nothing
+from adapterstilts.models.expression import Expression, Fusion, Nothing
 from adapterstilts.models.grammar import parse
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
-from adapterstilts.studies.intermediates import intermediate_adapters
+from adapterstilts.studies.intermediates import fused_intermediates, intermediate_adapters, read_fuse_on
 from adapterstilts.tasks.languages import parse_languages
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.tasks.suites import get_suite
@@ -49,6 +50,10 @@ class Transfer:
     stages: tuple[dict[str, Any], ...]
     """What was trained, evaluated or reused, with the seconds each took."""
     skipped: Mapping[str, int]
+    fused_on: str | None = None
+    """``intermediate`` where the fusion was trained on the intermediate tasks, before there was a target."""
+    attention: tuple[Weight, ...] | None = None
+    """How much the fusion takes of each adapter, by language and layer, where that was asked for."""
     layers: Mapping[str, Any] | None = None
     """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
 
@@ -78,6 +83,7 @@ class Transfer:
             "baseline_artifacts": [artifact.id for artifact in self.baselines],
             "evaluations": [artifact.id for artifact in self.evaluations],
             "stages": list(self.stages),
+            **({"fused_on": self.fused_on} if self.fused_on else {}),
             **({"layers": dict(self.layers)} if self.layers is not None else {}),
         }
 
@@ -134,6 +140,7 @@ def compose(
     seeds: Sequence[int] = (0,),
     use: Sequence[str] = (),
     train_missing: bool = True,
+    fuse_on: str | None = None,
     languages: str = "all",
     split: str | None = None,
     max_eval_examples: int | None = None,
@@ -157,6 +164,8 @@ def compose(
         seeds: one target stage, and one baseline, is trained for each.
         use: ids of the intermediate adapters to take, where the store has several of a task.
         train_missing: train intermediate adapters that the store does not have, by their recipes.
+        fuse_on: what a fusion is trained on: the rows of the ``target`` (None), with its adapter; or those of the
+            ``intermediate`` tasks, before it and without it. Such a fusion serves every target, and stays frozen there.
         languages: ``all``, or codes joined by commas.
         split: ``validation`` or ``test``; None is the split that the target is scored on.
         max_eval_examples: evaluate on a seeded sample of at most so many rows a language.
@@ -169,6 +178,7 @@ def compose(
     """
     reporter = reporter or Reporter()
     parsed = parse(expression)
+    fused_on = read_fuse_on(parsed, fuse_on)
     world = get_suite(suite)
     backbone = backbone or world.backbone
     spec = world.task(target, "target")
@@ -187,14 +197,28 @@ def compose(
     # All that can be wrong with the call shows here, before hours of training.
     plain = stage_for(chosen_seeds[0], Nothing())
     options = {"layer": layer, "pooling": pooling, "search": search}
+
+    def intermediates(limit: int) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
+        given = settings or {}
+        if fused_on and isinstance(parsed, Fusion):
+            return fused_intermediates(parsed, plain, kept, limit, given, use, train_missing, reporter)
+        return intermediate_adapters(parsed, plain, kept, limit, given, use, train_missing, reporter)
+
     if not spec.trained:
         from adapterstilts.studies.retrieval import compose_retrieval
 
-        def intermediates(limit: int) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
-            return intermediate_adapters(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
-
         return compose_retrieval(
-            parsed, plain, request, options, settings or {}, chosen_seeds, kept, intermediates, backbone, reporter
+            parsed,
+            plain,
+            request,
+            options,
+            settings or {},
+            chosen_seeds,
+            kept,
+            intermediates,
+            backbone,
+            reporter,
+            fused_on=fused_on,
         )
     if idle := ", ".join(f"--{name}" for name, value in options.items() if value is not None):
         raise SettingsError(f"{idle} is for targets of sentence retrieval, which '{spec.name}' is not; leave it out.")
@@ -203,7 +227,7 @@ def compose(
 
     limit = input_limit(backbone, revision)
     plain.check_length(limit)
-    inputs, stages = intermediate_adapters(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
+    inputs, stages = intermediates(limit)
     systems: list[StageResult] = []
     baselines: list[StageResult] = []
     for seed in chosen_seeds:
@@ -231,6 +255,7 @@ def compose(
         evaluations=tuple(evaluation.artifact for evaluation in evaluations),
         stages=tuple(stages),
         skipped=rows.skipped,
+        fused_on=fused_on,
     )
 
 
@@ -246,6 +271,7 @@ def evaluate(
     store: Folder | None = None,
     max_eval_examples: int | None = None,
     batch_size: int | None = None,
+    attention: bool = False,
     reporter: Reporter | None = None,
 ) -> Transfer:
     """Evaluate a stored adapter or composition in all languages of its task, in one pass.
@@ -261,6 +287,7 @@ def evaluate(
         backbone: id or folder, where the backbone is no longer where the artifact says.
         data_root, store, max_eval_examples, reporter: as for ``compose``.
         batch_size: rows a forward pass; None is that of training.
+        attention: also tell how much the artifact's fusion takes of each adapter, in a pass of its own.
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do.
@@ -268,6 +295,8 @@ def evaluate(
     kept = Store(store)
     found = kept.get(artifact)
     spec = task_of(found, suite)
+    if attention:
+        check_fused(found)
     trained = TrainingSettings(**found.manifest["settings"])
     if batch_size is not None:
         trained = trained.replaced({"batch_size": batch_size})
@@ -281,18 +310,22 @@ def evaluate(
         for item in (found, other)
         if item is not None
     ]
+    comparison = compare(evaluations[:1], evaluations[1:])
+    weights = run_attention(found, rows, request, kept, backbone=backbone, reporter=reporter) if attention else ()
     return Transfer(
         target=spec,
         composition=str(found.manifest["expression"]),
         backbone=str(found.manifest["backbone"]["id"]),
         split=rows.split,
         seeds=(int(found.manifest["settings"]["seed"]),),
-        comparison=compare(evaluations[:1], evaluations[1:]),
+        comparison=comparison,
         artifacts=(found,),
         baselines=(other,) if other is not None else (),
         evaluations=(evaluations[0].artifact,),
         stages=tuple(evaluation_json(evaluation) for evaluation in evaluations),
         skipped=rows.skipped,
+        fused_on=found.manifest.get("fused_on"),
+        attention=tuple(each for code in comparison.languages for each in weights if each.language == code) or None,
     )
 
 

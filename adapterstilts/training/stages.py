@@ -23,7 +23,16 @@ from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
 from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing, reduced
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.saved import check_labels, load_part, load_start, read_adapter, save_composed, trained_task
+from adapterstilts.models.saved import (
+    FUSED,
+    check_labels,
+    load_part,
+    load_start,
+    read_adapter,
+    read_fusion,
+    save_composed,
+    trained_task,
+)
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
 from adapterstilts.store.home import check_room, checkpoints_of
@@ -39,6 +48,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CURVE = "curve.jsonl"
+FROZEN = "fused"
+"""What the name of a composition ends in whose fusion was trained on the intermediate tasks."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,9 @@ class TrainingStage:
     backbone: BackboneIdentity
     expression: Expression = field(default_factory=Nothing)
     inputs: tuple[Artifact, ...] = ()
-    """The adapters that the target's is put on, in the order of the expression, or the one that it starts from."""
+    """The adapters that the target's is put on, in the order of the expression, or the one that it starts from.
+
+    A single artifact of kind ``fusion`` has them all with a fusion that stays as it is."""
     root: Path | None = None
     """Local mirror of the Hub."""
 
@@ -63,7 +76,14 @@ class TrainingStage:
 
     @property
     def name(self) -> str:
-        return self.task.name if self.kind == "intermediate" else f"{self.task.name}.{self.expression}"
+        if self.kind == "intermediate":
+            return self.task.name
+        return f"{self.task.name}.{self.expression}{f'.{FROZEN}' if self.on_fusion else ''}"
+
+    @property
+    def on_fusion(self) -> bool:
+        """Whether the target adapter is put on a fusion that was trained before on the intermediate tasks."""
+        return [artifact.kind for artifact in self.inputs] == [FUSED]
 
     @cached_property
     def train_rows(self) -> Rows:
@@ -87,7 +107,14 @@ class TrainingStage:
             ExpressionError: the adapters cannot be put together; names the rule.
         """
         own = adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
+        head = FORMATS[self.task.format].head(self.task)
         below = reduced(self.expression)
+        if self.on_fusion:
+            fused, configs, frozen = read_fusion(self.inputs[0])
+            if fused != below:
+                raise ArtifactError(f"'{self.expression}' needs another fusion than '{self.inputs[0].id}', '{fused}'.")
+            check_fusible(configs, own)
+            return Composition(below, self.task.name, head, configs | {self.task.name: own}, frozen, True)
         wanted = ("the start",) if isinstance(self.expression, Chain) else below.names
         if len(wanted) != len(self.inputs):
             raise ArtifactError(f"'{self.expression}' needs an artifact for {', '.join(wanted) or 'nothing'}.")
@@ -100,7 +127,6 @@ class TrainingStage:
         if isinstance(below, Fusion):
             check_fusible(dict(given), own)
             fusion = fusion_config_json()
-        head = FORMATS[self.task.format].head(self.task)
         return Composition(below, self.task.name, head, dict(given) | {self.task.name: own}, fusion)
 
     def identity(self, expression: Expression | None = None, inputs: Sequence[str] | None = None) -> dict[str, Any]:
@@ -234,8 +260,11 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
     backbone = load_backbone(stage.backbone.id, stage.backbone.hub_revision)
     stage.check_length(backbone.max_length)
     composed = build(backbone, composition, seed=settings.seed, fusion_dropout=settings.fusion_dropout)
-    for name, artifact in zip(composition.expression.names, stage.inputs, strict=False):
+    given = stage.inputs * len(composition.expression.names) if stage.on_fusion else stage.inputs
+    for name, artifact in zip(composition.expression.names, given, strict=False):
         load_part(composed, f"adapters/{name}", artifact)
+    if stage.on_fusion:
+        load_part(composed, "fusion", stage.inputs[0])
     if isinstance(stage.expression, Chain):
         load_start(composed, stage.inputs[0])
     train, validation = encoded_rows(stage, backbone, store, reporter)
@@ -265,6 +294,7 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
         "suite": stage.task.suite,
         "task": stage.task.name,
         "expression": str(stage.expression),
+        **({"fused_on": "intermediate"} if stage.on_fusion else {}),
         "labels": list(composition.head.labels),
         "backbone": dataclasses.asdict(stage.backbone),
         "settings": dataclasses.asdict(settings),

@@ -224,11 +224,15 @@ class StiltsTrainer(ResumableTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Return the head's loss, plus the regulariser of the fusion's value matrices (AdapterFusion, section 3.2)."""
+        """Return the head's loss, plus the regulariser of the fusion's value matrices (AdapterFusion, section 3.2).
+
+        A fusion that stays as it is adds nothing.
+        """
         self._tokens = self._tokens + inputs["attention_mask"].sum()
         self.report.examples += len(inputs[self.label_names[0]])
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
-        fusion = self.composed.composition.fusion
+        composition = self.composed.composition
+        fusion = composition.fusion if "fusion" in composition.trained_parts else None
         if fusion is not None and fusion.get("regularization"):
             base: Any = self.composed.model.base_model
             penalty = base.get_fusion_regularization_loss()
