@@ -1,4 +1,4 @@
-"""AdapterFusion (Pfeiffer et al. 2021) in the space of the bottlenecks: the same function as the library's, nearly free.
+"""AdapterFusion (Pfeiffer et al. 2021) in the space of the bottlenecks: the library's function, nearly free.
 
 The adapters library lets every fused adapter k write its full output and multiplies all of them by the key and by the
 value matrix: two products of d x d for each adapter and token. With d the hidden size and r the width of a bottleneck,

@@ -94,7 +94,7 @@ def test_the_temperature_falls_as_in_the_library() -> None:
     for _ in range(3):
         torch.testing.assert_close(run(layer), run_library(other), atol=1e-10, rtol=1e-10)
         assert layer.adapter_fusion_layer["a0,a1"].T == other.adapter_fusion_layer["a0,a1"].T
-    assert layer.adapter_fusion_layer["a0,a1"].T == pytest.approx(50 - 3 * 0.05)
+    assert round(layer.adapter_fusion_layer["a0,a1"].T, 6) == 49.85
 
 
 def assert_same_gradients(layer: Any) -> None:
@@ -192,7 +192,11 @@ def test_an_adapter_that_leaves_the_layer_out_has_no_part() -> None:
     [
         ([{}, {}], {"residual_before": True}, "residual_before"),
         ([{}, {"ln_before": True}], {}, "'a1' has a layer norm before"),
-        ([{"phm_layer": True, "phm_dim": 2, "shared_phm_rule": False}, {}], {}, "projections of adapter 'a0' are no plain matrices"),
+        (
+            [{"phm_layer": True, "phm_dim": 2, "shared_phm_rule": False}, {}],
+            {},
+            "'a0' are no plain matrices",
+        ),
     ],
     ids=["residual_before", "ln_before", "phm_layer"],
 )
