@@ -16,7 +16,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -265,6 +265,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--encoders", default=",".join(ENCODERS))
+    parser.add_argument("--counts", help="numbers of fused adapters, such as 2,8, in the place of each encoder's own")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="processor: beside other work, --threads 1")
     parser.add_argument("--batch-size", type=int, default=32)
@@ -278,6 +279,9 @@ def main() -> None:
             (2, GOAL_COUNT), max(1, given.rounds // 2), max(1, given.batch_size // 4), given.length
         ),
     }
+    if given.counts:
+        counts = tuple(map(int, given.counts.split(",")))
+        sizes = {name: replace(size, counts=counts) for name, size in sizes.items()}
     started = time.monotonic()
 
     def say(text: str) -> None:

@@ -93,6 +93,20 @@ class Products:
     """All p, then all l, (R + K,)."""
     output: Tensor
     """All V U' side by side, then all V b', (d, R + K)."""
+    first: tuple[Tensor, Tensor] | None
+    """Down-projections and scores in one, (2R + K, d) and (2R + K,), where no gradients are wanted."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The library's modules of a layer's fusion."""
+
+    adapters: Sequence[Any]
+    """``Adapter`` or ``ParallelAdapter``."""
+    fusion: Any
+    """``BertFusion``."""
+    weights: Sequence[Tensor]
+    """Of both, all that ``Products`` are made of but for scalings that are plain numbers."""
 
 
 class FastFusion:
@@ -108,50 +122,55 @@ class FastFusion:
 
     def __call__(self, adapter_setup: Any, state: Any, lvl: int = 0) -> Any:
         """Fuse adapters; arguments and result are those of ``BottleneckLayer.compose_fuse``."""
-        if self.obstacle(adapter_setup):
+        parts = self._parts(adapter_setup)
+        if isinstance(parts, str):
             return self.library(adapter_setup, state, lvl=lvl)
         config, _ = self.layer.adapters_config.get_fusion(adapter_setup.name)
-        adapters = self._adapters(adapter_setup)
         last = adapter_setup.last()
         hidden, query, residual = self.layer.adapters[last].pre_forward(
             state.hidden_states, state.input_tensor, state.layer_norm, fusion_config=config
         )
-        fusion = self.layer.adapter_fusion_layer[adapter_setup.name]
-        output = fused(hidden, query, residual, adapters, fusion, self.products(adapters, fusion))
+        output = fused(hidden, query, residual, parts, self.products(parts))
         return state._replace(hidden_states=output, adapter_residual=residual, last=last)
 
     def obstacle(self, adapter_setup: Any) -> str:
         """Return why the library has to work this fusion out, or nothing."""
+        parts = self._parts(adapter_setup)
+        return parts if isinstance(parts, str) else ""
+
+    def products(self, parts: Parts) -> Products:
+        """Return the products of the weights as they are now."""
+        import torch
+
+        weights = parts.weights
+        keeps = weights[0].device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if not keeps or any(weight.is_inference() or not weight.is_contiguous() for weight in weights):
+            return make_products(parts)
+        if self._kept is None or not self._kept.holds(parts):
+            self._kept = _Kept(make_products(parts), parts)
+        return self._kept.products
+
+    def _parts(self, adapter_setup: Any) -> Parts | str:
+        """Return the parts of a fusion, or why the library has to work it out."""
         from adapters.context import ForwardContext
 
-        context = ForwardContext.get_context()
+        context, layer = ForwardContext.get_context(), self.layer
         if getattr(context, "output_adapter_gating_scores", False):
             return "gating scores are asked for"
         if getattr(context, "output_adapter_fusion_attentions", False):
             return "the weights of the fusion are asked for"
         if any(not isinstance(child, str) for child in adapter_setup):
             return "it fuses compositions"
-        adapters = self._adapters(adapter_setup)
-        if adapter_setup.last() not in self.layer.adapters or adapter_setup.name not in self.layer.adapter_fusion_layer:
+        if adapter_setup.last() not in layer.adapters or adapter_setup.name not in layer.adapter_fusion_layer:
             return "this layer lacks the fusion or its last adapter"
-        fusion = self.layer.adapter_fusion_layer[adapter_setup.name]
-        return _odd_fusion(fusion) or next(filter(None, map(_odd_adapter, adapters)), "") or _mixed(adapters, fusion)
-
-    def products(self, adapters: Sequence[Any], fusion: Any) -> Products:
-        """Return the products of the weights as they are now."""
-        import torch
-
-        weights = _weights(adapters, fusion)
-        keeps = weights[0].device.type == "cpu" and not torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        if not keeps or any(weight.is_inference() or not weight.is_contiguous() for weight in weights):
-            return make_products(adapters, fusion)
-        scalings = tuple(adapter.scaling for adapter in adapters if isinstance(adapter.scaling, float))
-        if self._kept is None or not self._kept.holds(weights, scalings):
-            self._kept = _Kept(make_products(adapters, fusion), weights, scalings)
-        return self._kept.products
-
-    def _adapters(self, adapter_setup: Any) -> list[Any]:
-        return [self.layer.adapters[name] for name in adapter_setup if name in self.layer.adapters]
+        adapters = [layer.adapters[name] for name in adapter_setup if name in layer.adapters]
+        fusion = layer.adapter_fusion_layer[adapter_setup.name]
+        if odd := _odd_fusion(fusion) or next(filter(None, map(_odd_adapter, adapters)), ""):
+            return odd
+        parts = Parts(adapters, fusion, _weights(adapters, fusion))
+        if len({(weight.device, weight.dtype) for weight in parts.weights}) > 1:
+            return "its weights are of several devices or precisions"
+        return parts
 
 
 class _Kept:
@@ -162,24 +181,25 @@ class _Kept:
     memory of the weights from being given to others.
     """
 
-    def __init__(self, products: Products, weights: Sequence[Tensor], scalings: tuple[float, ...]) -> None:
+    def __init__(self, products: Products, parts: Parts) -> None:
         import torch
 
         self.products = products
-        self.stamp = _stamp(weights, scalings)
-        flat = [weight.detach().view(-1) for weight in weights]
+        self.stamp = _stamp(parts)
+        flat = [weight.detach().view(-1) for weight in parts.weights]
         self.views = [values[:: max(1, len(values) // PROBES)] for values in flat]
         self.values = torch.cat(self.views)
 
-    def holds(self, weights: Sequence[Tensor], scalings: tuple[float, ...]) -> bool:
+    def holds(self, parts: Parts) -> bool:
         """Tell whether the weights are the same, and unchanged."""
         import torch
 
-        return self.stamp == _stamp(weights, scalings) and torch.equal(self.values, torch.cat(self.views))
+        return self.stamp == _stamp(parts) and torch.equal(self.values, torch.cat(self.views))
 
 
-def _stamp(weights: Sequence[Tensor], scalings: tuple[float, ...]) -> tuple[Any, ...]:
-    return (*scalings, *((id(weight), weight.data_ptr(), weight._version) for weight in weights))
+def _stamp(parts: Parts) -> tuple[Any, ...]:
+    scalings = [adapter.scaling for adapter in parts.adapters if isinstance(adapter.scaling, float)]
+    return (*scalings, *((id(weight), weight.data_ptr(), weight._version) for weight in parts.weights))
 
 
 def _weights(adapters: Sequence[Any], fusion: Any) -> list[Tensor]:
@@ -195,15 +215,11 @@ def _weights(adapters: Sequence[Any], fusion: Any) -> list[Tensor]:
     return [*found, fusion.value.weight] if fusion.config["value"] else found
 
 
-def make_products(adapters: Sequence[Any], fusion: Any) -> Products:
-    """Multiply the weights of a fusion with those of its adapters, for as many tokens as come.
-
-    Args:
-        adapters: the library's ``Adapter`` modules of one layer.
-        fusion: their ``BertFusion``.
-    """
+def make_products(parts: Parts) -> Products:
+    """Multiply the weights of a fusion with those of its adapters, for as many tokens as come."""
     import torch
 
+    adapters, fusion = parts.adapters, parts.fusion
     downs = [adapter.adapter_down[0] for adapter in adapters]
     with torch.autocast(downs[0].weight.device.type, enabled=False):
         ups = torch.cat([_scaled(adapter.adapter_up.weight, adapter.scaling) for adapter in adapters], dim=1)
@@ -220,7 +236,9 @@ def make_products(adapters: Sequence[Any], fusion: Any) -> Products:
         if fusion.config["value"]:
             output = fusion.value.weight @ written
         down, down_bias = torch.cat([layer.weight for layer in downs]), torch.cat([layer.bias for layer in downs])
-    return Products(down, down_bias, score, score_bias, output)
+        frozen = not torch.is_grad_enabled()
+        first = (torch.cat([down, score]), torch.cat([down_bias, score_bias])) if frozen else None
+    return Products(down, down_bias, score, score_bias, output, first)
 
 
 def _scaled(weight: Tensor, scaling: Any) -> Tensor:
@@ -230,31 +248,33 @@ def _scaled(weight: Tensor, scaling: Any) -> Tensor:
     return weight * scaling.unsqueeze(1)
 
 
-def fused(
-    hidden: Tensor, query: Tensor, residual: Tensor, adapters: Sequence[Any], fusion: Any, products: Products
-) -> Tensor:
+def fused(hidden: Tensor, query: Tensor, residual: Tensor, parts: Parts, products: Products) -> Tensor:
     """Return the output of a fusion, and lower its temperature by a step as the library does.
 
     Args:
         hidden: input of the adapters, (batch, length, d).
         query: input of the query, (batch, length, d).
         residual: added to the output, (batch, length, d).
-        adapters: the library's ``Adapter`` modules.
-        fusion: their ``BertFusion``.
+        parts: the modules.
         products: of their weights.
     """
     import torch
     from torch.nn.functional import linear
 
-    widths = [adapter.adapter_up.in_features for adapter in adapters]
-    units = _activated(linear(hidden, products.down, products.down_bias), adapters, widths)
-    asked, level = linear(query, products.score, products.score_bias).split([sum(widths), len(widths)], dim=-1)
+    fusion, widths = parts.fusion, [adapter.adapter_up.in_features for adapter in parts.adapters]
+    sizes = [sum(widths), len(widths)]
+    if query is hidden and products.first is not None:
+        units, asked, level = linear(hidden, *products.first).split([sizes[0], *sizes], dim=-1)
+    else:
+        units = linear(hidden, products.down, products.down_bias)
+        asked, level = linear(query, products.score, products.score_bias).split(sizes, dim=-1)
+    units = _activated(units, parts.adapters, widths)
     scores = fusion.dropout(_summed(asked * units, widths) + level)
     shares = torch.softmax(scores / fusion.T, dim=-1)
     fusion.T = max(fusion.T - fusion.reduction, 1.0)
-    output = linear(torch.cat([_shared(units, shares, widths), shares], dim=-1), products.output)
-    output += residual
-    return output
+    taken = torch.cat([_shared(units, shares, widths), shares], dim=-1)
+    output = torch.addmm(residual.flatten(0, 1), taken.flatten(0, 1), products.output.T)
+    return output.view(residual.shape)
 
 
 def _activated(values: Tensor, adapters: Sequence[Any], widths: list[int]) -> Tensor:
@@ -299,26 +319,20 @@ def _odd_fusion(fusion: Any) -> str:
 
 def _odd_adapter(adapter: Any) -> str:
     from adapters.methods.modeling import Adapter, ParallelAdapter
-    from torch.nn import Module
 
     name = f"adapter '{adapter.name}'"
     if adapter.add_layer_norm_before:
         return f"{name} has a layer norm before its bottleneck"
-    down = adapter.adapter_down
-    if type(adapter) not in (Adapter, ParallelAdapter) or len(down) != 2 or any(map(_hooked, (adapter, down, down[1]))):
+    parts = list(adapter.adapter_down)
+    if type(adapter) not in (Adapter, ParallelAdapter) or len(parts) != 2 or _hooked(adapter) or _hooked(parts[1]):
         return f"{name} is changed or watched by hooks"
-    if not _plain_linear(down[0]) or not _plain_linear(adapter.adapter_up):
-        return f"the projections of {name} are no plain matrices"
-    if isinstance(adapter.non_linearity.f, Module) and next(adapter.non_linearity.f.parameters(), None) is not None:
+    if not _plain_linear(parts[0]) or not _plain_linear(adapter.adapter_up):
+        return f"the projections of {name} are no plain matrices, or are watched by hooks"
+    if getattr(adapter.non_linearity.f, "_parameters", None):
         return f"the non-linearity of {name} has weights"
     if adapter.training and (adapter.dropout.p > 0 or hasattr(adapter, "DropPath")):
         return f"{name} draws dropout of its own in training"
     return ""
-
-
-def _mixed(adapters: Sequence[Any], fusion: Any) -> str:
-    kinds = {(weight.device, weight.dtype) for weight in _weights(adapters, fusion)}
-    return "its weights are of several devices or precisions" if len(kinds) > 1 else ""
 
 
 def _plain_linear(module: Any) -> bool:
