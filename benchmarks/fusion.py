@@ -14,6 +14,7 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -221,8 +222,8 @@ def report(document: dict[str, Any]) -> str:
     """Return the document."""
     records, machine = document["records"], document["machine"]
     facts = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
-    text = ["# What a fusion costs", "", "Made by `make bench-fusion`.", ""]
-    text += [f"Machine: {machine['processor']}, {document['threads']} threads, {document['clock']} time; {facts}."]
+    text = ["# What a fusion costs", "", f"Made by `{document['command']}`.", ""]
+    text += [f"Machine: {machine['processor']}, threads: {document['threads']}, {document['clock']} time; {facts}."]
     text += [
         "Adapters are `seq_bn`, with an adapter of the target on the fusion. *Ours* is `models/fast_fusion.py`, "
         "*library* is that of adapters; a ratio is the median over rounds of ratios within a round, with the smallest "
@@ -290,6 +291,7 @@ def main() -> None:
     records: list[dict[str, Any]] = []
     chosen = {name: sizes[name] for name in given.encoders.split(",")}
     document = {
+        "command": " ".join(["python benchmarks/fusion.py", *sys.argv[1:]]) if sys.argv[1:] else "make bench-fusion",
         "machine": machine_facts(),
         "threads": given.threads,
         "clock": given.clock,
