@@ -19,6 +19,7 @@ from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config, check_fusible
 from adapterstilts.models.effects import check_effect
 from adapterstilts.models.expression import Fusion, Nothing
+from adapterstilts.models.fast_fusion import install
 from adapterstilts.models.heads import add_head
 from adapterstilts.models.identity import BackboneIdentity, config_hash, revision_of
 from adapterstilts.models.locations import (
@@ -280,6 +281,7 @@ def build(
             for module in model.modules():
                 if type(module).__name__ == "BertFusion":
                     module.dropout.p = fusion_dropout
+        install(model)
     added("head", lambda: add_head(backbone, composition.head_name, composition.head))
 
     below: tuple[Any, ...] = ()
