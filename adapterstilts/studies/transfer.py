@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from adapterstilts.data.sources import check_rows_access, root_of_suite
@@ -41,7 +42,8 @@ class Transfer:
     backbone: str
     split: str
     seeds: tuple[int, ...]
-    comparison: Comparison
+    compared: tuple[Sequence[Evaluation], Sequence[Evaluation]]
+    """The evaluations of the compositions, one a seed, and those of their baselines, which may be none."""
     artifacts: tuple[Artifact, ...]
     """The compositions, one a seed."""
     baselines: tuple[Artifact, ...]
@@ -51,6 +53,11 @@ class Transfer:
     skipped: Mapping[str, int]
     layers: Mapping[str, Any] | None = None
     """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """The compositions beside their baselines, language by language."""
+        return compare(*self.compared)
 
     @property
     def same_training_data(self) -> tuple[str, ...]:
@@ -129,7 +136,7 @@ def compose(
     backbone: str | None = None,
     revision: str | None = None,
     data_root: Folder | None = None,
-    store: Folder | None = None,
+    store: Folder | Store | None = None,
     settings: Mapping[str, Any] | None = None,
     seeds: Sequence[int] = (0,),
     use: Sequence[str] = (),
@@ -177,7 +184,7 @@ def compose(
     chosen_seeds = _checked_seeds(seeds)
     target_settings = recipe_settings(spec, settings)
     request = _request(spec, languages, split, data_root, max_eval_examples, target_settings)
-    kept = Store(store)
+    kept = store if isinstance(store, Store) else Store(store)
     check_rows_access(spec, request.root)
     identity = identify(backbone, revision)
 
@@ -225,7 +232,7 @@ def compose(
         backbone=identity.id,
         split=rows.split,
         seeds=chosen_seeds,
-        comparison=compare(evaluations, baseline_evaluations),
+        compared=(evaluations, baseline_evaluations),
         artifacts=tuple(result.artifact for result in results),
         baselines=tuple(result.artifact for result in baselines) if systems else (),
         evaluations=tuple(evaluation.artifact for evaluation in evaluations),
@@ -287,7 +294,7 @@ def evaluate(
         backbone=str(found.manifest["backbone"]["id"]),
         split=rows.split,
         seeds=(int(found.manifest["settings"]["seed"]),),
-        comparison=compare(evaluations[:1], evaluations[1:]),
+        compared=(evaluations[:1], evaluations[1:]),
         artifacts=(found,),
         baselines=(other,) if other is not None else (),
         evaluations=(evaluations[0].artifact,),

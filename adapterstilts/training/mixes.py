@@ -6,7 +6,7 @@ import dataclasses
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from adapterstilts.errors import ExpressionError, SettingsError
@@ -19,6 +19,7 @@ from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import ADAPTER, MIXED, weights_file
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store, write_json, write_lines
+from adapterstilts.store.promises import Promise
 from adapterstilts.store.weights import save_weights
 from adapterstilts.tasks.formats import FORMATS
 from adapterstilts.training.mixtures import Mixture, Portion, normalised, shares
@@ -167,6 +168,36 @@ class MixStage:
         """SHA-256 of ``identity()``."""
         return fingerprint(self.identity())
 
+    def known(self) -> dict[str, Any]:
+        """Return what the manifest says that is known before anything is trained; the steps are not."""
+        return {
+            "suite": self.parts[0].task.suite,
+            "expression": str(self.expression),
+            "tasks": list(self.expression.names),
+            "backbone": dataclasses.asdict(self.backbone),
+            "settings": {key: getattr(self.settings, key) for key in (*SHARED, "learning_rate", "evaluations")},
+            "inputs": [],
+            "identity": self.identity(),
+        }
+
+    @property
+    def adapter_json(self) -> dict[str, Any]:
+        """Name and configuration of the adapter, and the head of each task."""
+        heads = {task: dataclasses.asdict(composition.head) for task, composition in self.compositions.items()}
+        return {"name": self.expression.adapter, "config": self.config, "heads": heads}
+
+    def promise(self) -> Promise:
+        """Return the artifact as far as it is known before anything is trained."""
+        mixture = {
+            part.task.name: {
+                "settings": {key: getattr(part.settings, key) for key in OWN},
+                "data": {"train": {"rows": len(part.train_rows)}},
+            }
+            for part in self.parts
+        }
+        manifest = self.known() | {"mixture": mixture}
+        return Promise.of(MIXED, str(self.expression), self.fingerprint, manifest, {ADAPTER: self.adapter_json})
+
 
 def run_mix(stage: MixStage, store: Store, *, reporter: Reporter | None = None) -> StageResult:
     """Train an adapter on several tasks, or return what was trained of the same before.
@@ -181,7 +212,8 @@ def run_mix(stage: MixStage, store: Store, *, reporter: Reporter | None = None) 
     """
     reporter = reporter or Reporter()
     name = str(stage.expression)
-    result = made_once(store, stage.fingerprint, name, lambda: _train(stage, store, reporter), reporter)
+    make = partial(_train, stage, store, reporter)
+    result = made_once(store, stage.fingerprint, name, make, reporter, promise=stage.promise)
     if result.reused:
         reporter.message(f"{name}: trained before, {result.artifact.path}")
     return result
@@ -233,15 +265,10 @@ def _train(stage: MixStage, store: Store, reporter: Reporter) -> None:
             reporter=reporter,
         )
         report = trainer.fit()
-    name = stage.expression.adapter
+    known = stage.known()
     manifest = {
-        "suite": stage.parts[0].task.suite,
-        "expression": str(stage.expression),
-        "tasks": list(stage.expression.names),
-        "backbone": dataclasses.asdict(stage.backbone),
-        "settings": {key: getattr(settings, key) for key in (*SHARED, "learning_rate", "evaluations", "steps")},
-        "inputs": [],
-        "identity": stage.identity(),
+        **known,
+        "settings": {**known["settings"], "steps": steps},
         "mixture": {
             part.task.name: {
                 "share": stage.shares[part.task.name],
@@ -261,10 +288,10 @@ def _train(stage: MixStage, store: Store, reporter: Reporter) -> None:
         "resources": resources(report.examples, report.tokens, report.seconds, whole.trained_parameters),
         "versions": versions(),
     }
-    heads = {task: dataclasses.asdict(composition.head) for task, composition in stage.compositions.items()}
     with store.create(MIXED, str(stage.expression), stage.fingerprint, manifest) as folder:
-        write_json(folder / ADAPTER, {"name": name, "config": stage.config, "heads": heads})
-        save_weights(folder / weights_file(f"adapters/{name}"), whole.state(f"adapters/{name}"))
+        write_json(folder / ADAPTER, stage.adapter_json)
+        part_name = f"adapters/{stage.expression.adapter}"
+        save_weights(folder / weights_file(part_name), whole.state(part_name))
         for task, part_model in parts.items():
             save_weights(folder / weights_file(f"heads/{task}"), part_model.state("head"))
         write_lines(folder / CURVE, report.curve)
