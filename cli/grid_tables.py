@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from adapterstilts.studies.plans import Plan, PlannedStage
     from adapterstilts.studies.transfer import Transfer
 
-KINDS = ("intermediate", "mixed", "merged", "target", "evaluation")
-"""Kinds of stages in the order in which a plan shows them."""
+LAST = ("target", "evaluation")
+"""Kinds of stages that a plan shows after all others."""
 WIDE = 1000
 """Columns for tables that grow with the number of targets and expressions, where there is no terminal."""
 
@@ -170,7 +170,7 @@ def _grouped(stages: Sequence[PlannedStage]) -> list[list[PlannedStage]]:
     groups: dict[tuple[str, str], list[PlannedStage]] = {}
     for stage in stages:
         groups.setdefault((stage.kind, stage.name), []).append(stage)
-    return sorted(groups.values(), key=lambda group: KINDS.index(group[0].kind))
+    return sorted(groups.values(), key=lambda group: LAST.index(group[0].kind) if group[0].kind in LAST else -1)
 
 
 def _states(stages: Sequence[PlannedStage]) -> str:
