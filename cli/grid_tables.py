@@ -155,8 +155,10 @@ def _parameters(rows: Sequence[GridRow]) -> str:
 
 
 def _total(rows: Sequence[GridRow]) -> str:
-    seconds = [row.seconds for row in rows if row.seconds is not None]
-    return _duration(sum(seconds)) if len(seconds) == len(rows) else "?"
+    from adapterstilts.studies.grids import total
+
+    seconds = total(row.times for row in rows)
+    return "?" if seconds is None else _duration(seconds)
 
 
 def _heading(grid: Grid) -> str:

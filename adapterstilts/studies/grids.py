@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,13 @@ class GridRow:
     mean: Cell
     parameters: int
     """Trained for the target, on one seed; 0 where nothing is."""
-    seconds: float | None
-    """What its stages took, those of all seeds and the intermediate adapters with them, the baseline without."""
+    times: Mapping[str, float | None]
+    """Seconds that its stages took, by artifact: all seeds and the intermediate adapters, without the baseline's."""
+
+    @property
+    def seconds(self) -> float | None:
+        """What its stages took together, None where a manifest does not say."""
+        return total([self.times])
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as the grid's document holds it."""
@@ -140,13 +145,23 @@ def _row(transfer: Transfer, finished: Mapping[str, Artifact]) -> GridRow:
         metric=comparison.metric,
         mean=comparison.mean,
         parameters=int(cost.get("trained_parameters", 0)) if first.kind == "target" else 0,
-        seconds=_seconds(transfer, finished),
+        times=_times(transfer, finished),
     )
 
 
-def _seconds(transfer: Transfer, finished: Mapping[str, Artifact]) -> float | None:
-    """Return what the stages of a composition took, whenever that was, None where a manifest does not say."""
+def _times(transfer: Transfer, finished: Mapping[str, Artifact]) -> dict[str, float | None]:
+    """Return what the stages of a composition took, whenever that was."""
     baselines = {artifact.id for artifact in transfer.baselines}
-    made = {str(stage["artifact"]) for stage in transfer.stages} - baselines
-    taken = [seconds_taken(finished[own_id]) for own_id in made if finished[own_id].manifest.get("of") not in baselines]
-    return None if None in taken else sum(seconds for seconds in taken if seconds is not None)
+    made = [finished[own_id] for own_id in dict.fromkeys(str(stage["artifact"]) for stage in transfer.stages)]
+    return {
+        artifact.id: seconds_taken(artifact)
+        for artifact in made
+        if artifact.id not in baselines and artifact.manifest.get("of") not in baselines
+    }
+
+
+def total(times: Iterable[Mapping[str, float | None]]) -> float | None:
+    """Return the seconds of all stages, each once however many compositions have it; None where one is unknown."""
+    together = {own_id: seconds for each in times for own_id, seconds in each.items()}
+    known = [seconds for seconds in together.values() if seconds is not None]
+    return sum(known) if len(known) == len(together) else None

@@ -13,7 +13,7 @@ from stores import kept_in
 
 from adapterstilts.errors import GridError, TrainingError
 from adapterstilts.store.artifacts import Store
-from adapterstilts.studies.grids import Grid, compose_all
+from adapterstilts.studies.grids import Grid, compose_all, total
 from adapterstilts.studies.plans import Plan, plan_grid
 from adapterstilts.studies.transfer import compose
 from adapterstilts.training.trainer import StiltsTrainer
@@ -126,6 +126,10 @@ def test_the_table_has_means_and_costs(story: Story) -> None:
         merged = ["avg(mnli, squad)"] if row.composition == "avg(mnli, squad)" else []
         own = f"{row.target}.{row.composition}"
         assert row.seconds == pytest.approx(sum(kept[name] for name in ("mnli", "squad", *merged, own, f"{own}.test")))
+    both = total(row.times for row in grid.rows if row.composition == "mnli+squad")
+    alone = [kept[f"{target}.mnli+squad{end}"] for target in TARGETS for end in ("", ".test")]
+    assert both == pytest.approx(kept["mnli"] + kept["squad"] + sum(alone))
+    assert total([{"one": 1.0, "other": None}]) is None
     assert grid.rows[0].parameters > grid.rows[1].parameters  # a fusion is trained, a merge is not
 
 
