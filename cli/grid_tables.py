@@ -47,15 +47,16 @@ def show_plan(plan: Plan, *, json: bool = False, stderr: bool = False) -> None:
         return
     console = result_console(width=WIDE, stderr=stderr)
     table = Table("stage", "name", "seeds", "state", "time")
-    for stages in _grouped(plan.stages):
-        seeds = ", ".join(dict.fromkeys(str(stage.seed) for stage in stages if stage.seed is not None))
-        table.add_row(stages[0].kind, escape(stages[0].name), seeds, _states(stages), _time(stages))
+    for group in _grouped(plan.stages):
+        seeds = ", ".join(dict.fromkeys(str(stage.seed) for stage in group if stage.seed is not None))
+        table.add_row(group[0].kind, escape(group[0].name), seeds, _states(group), _time(group))
     console.print(table)
     there = len(plan.stages) - len(plan.to_do)
     about = f", about {_duration(plan.seconds)}" if plan.unknown < len(plan.to_do) else ""
     unknown = f", {plan.unknown} of unknown time" if plan.unknown else ""
     cells = f"{len(plan.cells)} composition{'s' if len(plan.cells) > 1 else ''}"
-    console.print(f"{cells}: {there} stages in the store, {len(plan.to_do)} to make{about}{unknown}.", soft_wrap=True)
+    stages = f"{there} stage{'' if there == 1 else 's'} in the store"
+    console.print(f"{cells}: {stages}, {len(plan.to_do)} to make{about}{unknown}.", soft_wrap=True)
 
 
 def show_grid(grid: Grid, *, json: bool, csv_file: Path | None, reference: bool = False) -> None:
