@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -34,6 +34,10 @@ TITLES = {
 }
 
 
+CSV_NUMBERS = ("deviation", "baseline", "delta", "low", "high", "distance")
+"""Columns of a CSV after the score."""
+
+
 def check_csv(path: Path | None, option: str = "--csv") -> None:
     """Refuse a file that cannot be written, before hours of work."""
     if path is None:
@@ -46,44 +50,65 @@ def check_csv(path: Path | None, option: str = "--csv") -> None:
         raise SettingsError(f"{option} '{path}' cannot be written: you are not allowed to.")
 
 
+def published_scores(transfer: Transfer, reference: bool) -> tuple[Reference, ...] | None:
+    """Return the scores that others published for the target, None where they were not asked for."""
+    if not reference:
+        return None
+    from adapterstilts.studies.reference import reference_scores
+
+    return reference_scores(transfer.target, transfer.backbone)
+
+
+def transfer_document(transfer: Transfer, published: tuple[Reference, ...] | None) -> dict[str, Any]:
+    """Return the document of an outcome, with published scores where they were asked for."""
+    told = {} if published is None else {"reference": [one.to_json() for one in published]}
+    return transfer.to_json() | told
+
+
 def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None, reference: bool = False) -> None:
     """Show the outcome of ``compose`` or ``evaluate``, with published scores beside it if ``reference``."""
     if csv_file is not None:
         _write_csv(transfer, csv_file)
-    published = None
-    if reference:
-        from adapterstilts.studies.reference import reference_scores
-
-        published = reference_scores(transfer.target, transfer.backbone)
+    published = published_scores(transfer, reference)
     if json:
-        told = {} if published is None else {"reference": [one.to_json() for one in published]}
-        print_json(transfer.to_json() | told)
+        print_json(transfer_document(transfer, published))
         return
     console = result_console()
     console.print(f"[bold]{_title(transfer)}[/]", soft_wrap=True)
     comparison = transfer.comparison
     for table in pair_tables(comparison) if comparison.two_languages else [_table(transfer)]:
         console.print(table)
-    if comparison.missing:
-        console.print(f"Not in the data: {', '.join(comparison.missing)}.", soft_wrap=True)
-    for name in transfer.same_training_data:
-        console.print(
-            f"Note: {name} and {transfer.target.name} train on the same rows. What {name} brings here is more training "
-            "on them, not another task.",
-            soft_wrap=True,
-        )
-    for line in () if published is None else _published(transfer, published):
+    for line in (*remarks(transfer, published), *_layers(transfer), *left_out(transfer)):
         console.print(line, soft_wrap=True)
-    if transfer.target.note:
-        console.print(f"Note: {escape(transfer.target.note)}", soft_wrap=True)
-    for line in _layers(transfer):
-        console.print(line, soft_wrap=True)
-    for reason, count in transfer.skipped.items():
-        console.print(f"Rows left out: {count} ({reason}).")
-    trained = [stage for stage in transfer.stages if stage["state"] != "reused"]
-    made = ", ".join(f"{stage['name']} ({stage['seconds']:.0f} s)" for stage in trained)
-    notes.print(f"Trained or evaluated now: {made or 'nothing, all was in the store'}.", soft_wrap=True)
+    tell_made(transfer.stages)
     console.print(f"Artifact: [bold]{transfer.artifacts[0].id}[/]")
+
+
+def remarks(transfer: Transfer, published: tuple[Reference, ...] | None) -> Iterator[str]:
+    """Yield what has to be known of the rows and the target to read a table, and what others published."""
+    if transfer.comparison.missing:
+        yield f"Not in the data: {', '.join(transfer.comparison.missing)}."
+    for name in transfer.same_training_data:
+        yield (
+            f"Note: {name} and {transfer.target.name} train on the same rows. What {name} brings here is more training "
+            "on them, not another task."
+        )
+    if published is not None:
+        yield from _published(transfer, published)
+    if transfer.target.note:
+        yield f"Note: {escape(transfer.target.note)}"
+
+
+def left_out(transfer: Transfer) -> Iterator[str]:
+    """Yield which rows were left out of the evaluation."""
+    for reason, count in transfer.skipped.items():
+        yield f"Rows left out: {count} ({reason})."
+
+
+def tell_made(stages: Iterable[Mapping[str, Any]]) -> None:
+    """Say on stderr what was trained or evaluated, and how long it took."""
+    made = ", ".join(f"{stage['name']} ({stage['seconds']:.0f} s)" for stage in stages if stage["state"] != "reused")
+    notes.print(f"Trained or evaluated now: {made or 'nothing, all was in the store'}.", soft_wrap=True)
 
 
 def _published(transfer: Transfer, published: tuple[Reference, ...]) -> Iterator[str]:
@@ -153,17 +178,17 @@ def _table(transfer: Transfer) -> Table:
         if several:
             row.append("" if cell.deviation is None else f"{cell.deviation:.1f}")
         if with_baseline:
-            row += [_number(cell.baseline), _difference(cell), _interval(cell)]
+            row += [_number(cell.baseline), difference(cell), interval(cell)]
         return row + [_number((cell.scores or {}).get(name)) for name in others]
 
-    for label, distance, cell in _rows(transfer):
+    for label, distance, cell in labelled_cells(transfer):
         if label.startswith("mean") and not any(row.end_section for row in table.rows):
             table.add_section()
         table.add_row(*cells(label, distance, cell))
     return table
 
 
-def _rows(transfer: Transfer) -> Iterator[tuple[str, float | None, Cell]]:
+def labelled_cells(transfer: Transfer) -> Iterator[tuple[str, float | None, Cell]]:
     """Yield label, distance from the source language and cell: the languages, then their means."""
     comparison = transfer.comparison
     suite = comparison.suite
@@ -184,30 +209,40 @@ def _write_csv(transfer: Transfer, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         metric = transfer.comparison.metric
-        writer.writerow(["language", "rows", metric, "deviation", "baseline", "delta", "low", "high", "distance"])
-        for name, cell in (*transfer.comparison.languages.items(), *transfer.comparison.summary.items()):
-            if cell is None:
-                continue
-            value = cell.to_json()
-            low, high = value["interval"] or (None, None)
-            told = [value[key] for key in ("score", "deviation", "baseline", "delta")]
-            distance = transfer.comparison.suite.distance(name)
-            writer.writerow([name, cell.examples, *told, low, high, None if distance is None else round(distance, 4)])
+        writer.writerow(["language", "rows", metric, *CSV_NUMBERS])
+        writer.writerows(csv_rows(transfer))
+
+
+def csv_rows(transfer: Transfer) -> Iterator[list[Any]]:
+    """Yield language or name of a mean, rows, score and ``CSV_NUMBERS`` for each language, then for the means."""
+    for name, cell in (*transfer.comparison.languages.items(), *transfer.comparison.summary.items()):
+        if cell is None:
+            continue
+        value = cell.to_json()
+        low, high = value["interval"] or (None, None)
+        told = [value[key] for key in ("score", "deviation", "baseline", "delta")]
+        distance = transfer.comparison.suite.distance(name)
+        yield [name, cell.examples, *told, low, high, None if distance is None else round(distance, 4)]
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _difference(cell: Cell) -> str:
+def difference(cell: Cell) -> str:
+    """Return the difference to the baseline, coloured where its interval excludes zero."""
     if cell.delta is None:
         return ""
-    colour = ""
-    if cell.interval is not None and (cell.interval[0] > 0 or cell.interval[1] < 0):
-        colour = "green" if cell.delta > 0 else "red"
+    colour = ("green" if cell.delta > 0 else "red") if is_sure(cell) else ""
     text = f"{cell.delta:+.1f}"
     return f"[{colour}]{text}[/]" if colour else text
 
 
-def _interval(cell: Cell) -> str:
+def is_sure(cell: Cell) -> bool:
+    """Tell whether the interval of the difference excludes zero."""
+    return cell.interval is not None and (cell.interval[0] > 0 or cell.interval[1] < 0)
+
+
+def interval(cell: Cell) -> str:
+    """Return the ends of the interval of the difference."""
     return "" if cell.interval is None else f"{cell.interval[0]:+.1f} … {cell.interval[1]:+.1f}"

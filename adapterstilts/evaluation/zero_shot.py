@@ -19,6 +19,7 @@ from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
+from adapterstilts.store.promises import PlanningStore, Promise
 from adapterstilts.tasks.formats import Answer, EncodingSettings
 from adapterstilts.tasks.spec import TaskSpec, base_suite
 from adapterstilts.tasks.suites import get_suite
@@ -154,14 +155,15 @@ def run_evaluation(
         "precision": request.precision,
     }
     key = fingerprint(identity)
-    found = kept_evaluation(store, key, rows, started)
+    name = str(artifact.manifest["name"])
+    found = kept_evaluation(store, key, rows, started, name=name, of=artifact.id)
     if found is not None:
         return found
     store.check_writable()
     composed = load_composed(artifact, load_backbone_of(artifact, backbone), task)
     composed.to_device()
     encoded = encode_rows(rows, composed.backbone.tokenizer, settings, training=False, home=store.home)
-    reporter.begin(f"Evaluating {artifact.manifest['name']} in {len(rows.languages)} languages", len(encoded))
+    reporter.begin(f"Evaluating {name} in {len(rows.languages)} languages", len(encoded))
     try:
         answers = answer_rows(
             composed,
@@ -176,23 +178,37 @@ def run_evaluation(
     finally:
         reporter.end()
     more = {"of": artifact.id, "identity": identity, "encoding": dict(encoded.report)}
-    return keep_evaluation(store, str(artifact.manifest["name"]), key, rows, answers, started, more)
+    return keep_evaluation(store, name, key, rows, answers, started, more)
 
 
-def kept_evaluation(store: Store, key: str, rows: Rows, started: float) -> Evaluation | None:
+def kept_evaluation(store: Store, key: str, rows: Rows, started: float, *, name: str, of: str) -> Evaluation | None:
     """Return the evaluation that the store has under a fingerprint, None where it has none.
+
+    A store that only plans promises it then: an evaluation without statistics, which can be compared with nothing.
 
     Args:
         store: where it is looked for.
         key: fingerprint of what was evaluated on what.
         rows: the rows that were answered.
         started: when this began, by ``time.perf_counter``.
+        name: of what is evaluated.
+        of: id of what is evaluated.
     """
     found = store.find(key)
+    if found is None and isinstance(store, PlanningStore):
+        promised = store.promise(_promise(key, rows, name, of))
+        return Evaluation(promised, rows.task, {}, {}, rows.missing, False, 0.0)
     if found is None:
         return None
     statistics = statistics_by_language(rows, _read_answers(found, rows))
     return Evaluation(found, rows.task, statistics, _examples(rows), rows.missing, True, time.perf_counter() - started)
+
+
+def _promise(key: str, rows: Rows, name: str, of: str) -> Promise:
+    """Return an evaluation as far as it is known before anything is evaluated."""
+    counted = {language: {"examples": len(rows.of_language(language))} for language in rows.languages}
+    manifest = {"suite": rows.task.suite, "task": rows.task.name, "split": rows.split, "metrics": counted, "of": of}
+    return Promise.of("evaluation", f"{name}.{rows.split}", key, manifest)
 
 
 def keep_evaluation(

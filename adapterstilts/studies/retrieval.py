@@ -18,7 +18,6 @@ from adapterstilts.models.backbone import input_limit
 from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
-from adapterstilts.studies.comparison import compare
 from adapterstilts.studies.transfer import Transfer, evaluation_json
 from adapterstilts.tasks.spec import TaskSpec
 from adapterstilts.training.stages import TrainingStage
@@ -130,7 +129,7 @@ def compose_retrieval(
         backbone=identity.id,
         split=rows.split,
         seeds=seeds,
-        comparison=compare(evaluations, baselines),
+        compared=(evaluations, baselines),
         artifacts=artifacts,
         baselines=(),
         evaluations=tuple(evaluation.artifact for evaluation in evaluations),
@@ -138,7 +137,7 @@ def compose_retrieval(
         skipped=rows.skipped,
         fused_on=fused_on,
         layers={
-            "composition": evaluations[0].artifact.manifest["layers"],
-            "baseline": baselines[0].artifact.manifest["layers"] if baselines else None,
+            "composition": evaluations[0].artifact.manifest.get("layers"),
+            "baseline": baselines[0].artifact.manifest.get("layers") if baselines else None,
         },
     )

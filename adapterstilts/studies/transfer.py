@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from adapterstilts.data.sources import check_rows_access, root_of_suite
@@ -42,7 +43,8 @@ class Transfer:
     backbone: str
     split: str
     seeds: tuple[int, ...]
-    comparison: Comparison
+    compared: tuple[Sequence[Evaluation], Sequence[Evaluation]]
+    """The evaluations of the compositions, one a seed, and those of their baselines, which may be none."""
     artifacts: tuple[Artifact, ...]
     """The compositions, one a seed."""
     baselines: tuple[Artifact, ...]
@@ -56,6 +58,11 @@ class Transfer:
     """How much the fusion takes of each adapter, by language and layer, where that was asked for."""
     layers: Mapping[str, Any] | None = None
     """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """The compositions beside their baselines, language by language."""
+        return compare(*self.compared)
 
     @property
     def same_training_data(self) -> tuple[str, ...]:
@@ -135,7 +142,7 @@ def compose(
     backbone: str | None = None,
     revision: str | None = None,
     data_root: Folder | None = None,
-    store: Folder | None = None,
+    store: Folder | Store | None = None,
     settings: Mapping[str, Any] | None = None,
     seeds: Sequence[int] = (0,),
     use: Sequence[str] = (),
@@ -187,7 +194,7 @@ def compose(
     chosen_seeds = _checked_seeds(seeds)
     target_settings = recipe_settings(spec, settings)
     request = _request(spec, languages, split, data_root, max_eval_examples, target_settings)
-    kept = Store(store)
+    kept = store if isinstance(store, Store) else Store(store)
     check_rows_access(spec, request.root)
     identity = identify(backbone, revision)
 
@@ -249,7 +256,7 @@ def compose(
         backbone=identity.id,
         split=rows.split,
         seeds=chosen_seeds,
-        comparison=compare(evaluations, baseline_evaluations),
+        compared=(evaluations, baseline_evaluations),
         artifacts=tuple(result.artifact for result in results),
         baselines=tuple(result.artifact for result in baselines) if systems else (),
         evaluations=tuple(evaluation.artifact for evaluation in evaluations),
@@ -310,22 +317,24 @@ def evaluate(
         for item in (found, other)
         if item is not None
     ]
-    comparison = compare(evaluations[:1], evaluations[1:])
+    compared = (evaluations[:1], evaluations[1:])
     weights = run_attention(found, rows, request, kept, backbone=backbone, reporter=reporter) if attention else ()
+    order = compare(*compared).languages if weights else ()
+    in_order = tuple(weight for code in order for weight in weights if weight.language == code)
     return Transfer(
         target=spec,
         composition=str(found.manifest["expression"]),
         backbone=str(found.manifest["backbone"]["id"]),
         split=rows.split,
         seeds=(int(found.manifest["settings"]["seed"]),),
-        comparison=comparison,
+        compared=compared,
         artifacts=(found,),
         baselines=(other,) if other is not None else (),
         evaluations=(evaluations[0].artifact,),
         stages=tuple(evaluation_json(evaluation) for evaluation in evaluations),
         skipped=rows.skipped,
         fused_on=found.manifest.get("fused_on"),
-        attention=tuple(each for code in comparison.languages for each in weights if each.language == code) or None,
+        attention=in_order or None,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from adapterstilts.errors import SettingsError
@@ -22,6 +22,7 @@ from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import FUSED, FUSION, load_part, read_adapter, weights_file
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
+from adapterstilts.store.promises import Promise
 from adapterstilts.store.weights import save_weights
 from adapterstilts.tasks.formats import FORMATS
 from adapterstilts.training import together
@@ -104,6 +105,31 @@ class FusionStage:
         """SHA-256 of ``identity()``."""
         return fingerprint(self.identity())
 
+    def known(self) -> dict[str, Any]:
+        """Return what the manifest says that is known before anything is trained; the steps are not."""
+        kept = {key: getattr(self.settings, key) for key in (*SHARED, "learning_rate", "evaluations")}
+        return {
+            "suite": self.parts[0].task.suite,
+            "expression": str(self.expression),
+            "tasks": list(self.expression.names),
+            "backbone": dataclasses.asdict(self.backbone),
+            "settings": {"adapter": None, "reduction_factor": None, **kept},
+            "inputs": [artifact.id for artifact in self.inputs],
+            "identity": self.identity(),
+        }
+
+    @property
+    def fusion_json(self) -> dict[str, Any]:
+        """The composition without anything on top, and the head of each task."""
+        heads = {task: dataclasses.asdict(each.head) for task, each in self.compositions.items()}
+        whole = next(iter(self.compositions.values())).to_json()
+        return {**{key: value for key, value in whole.items() if key not in ("top", "head")}, "heads": heads}
+
+    def promise(self) -> Promise:
+        """Return the artifact as far as it is known before anything is trained."""
+        manifest = self.known() | together.planned_mixture(self.parts)
+        return Promise.of(FUSED, str(self.expression), self.fingerprint, manifest, {FUSION: self.fusion_json})
+
 
 def check_tasks(expression: Fusion, parts: Sequence[TrainingStage]) -> None:
     """Refuse intermediate tasks that a fusion cannot be trained on at once.
@@ -143,7 +169,8 @@ def run_fusion(stage: FusionStage, store: Store, *, reporter: Reporter | None = 
     """
     reporter = reporter or Reporter()
     name = str(stage.expression)
-    result = made_once(store, stage.fingerprint, name, lambda: _train(stage, store, reporter), reporter)
+    make = partial(_train, stage, store, reporter)
+    result = made_once(store, stage.fingerprint, name, make, reporter, promise=stage.promise)
     if result.reused:
         reporter.message(f"{name}: fused before, {result.artifact.path}")
     return result
@@ -161,21 +188,10 @@ def _train(stage: FusionStage, store: Store, reporter: Reporter) -> None:
     for name, artifact in zip(composition.expression.names, stage.inputs, strict=True):
         load_part(whole, f"adapters/{name}", artifact)
     curve, told = together.train_together(stage, whole, parts, backbone, store, reporter)
-    kept = {key: getattr(settings, key) for key in (*SHARED, "learning_rate", "evaluations")}
-    manifest = {
-        "suite": stage.parts[0].task.suite,
-        "expression": str(stage.expression),
-        "tasks": list(stage.expression.names),
-        "backbone": dataclasses.asdict(stage.backbone),
-        "settings": {"adapter": None, "reduction_factor": None, **kept, "steps": told.pop("steps")},
-        "inputs": [artifact.id for artifact in stage.inputs],
-        "identity": stage.identity(),
-        **told,
-    }
-    heads = {task: dataclasses.asdict(each.head) for task, each in stage.compositions.items()}
-    described = {key: value for key, value in composition.to_json().items() if key not in ("top", "head")}
+    known = stage.known()
+    manifest = {**known, "settings": {**known["settings"], "steps": told.pop("steps")}, **told}
     with store.create(FUSED, str(stage.expression), stage.fingerprint, manifest) as folder:
-        write_json(folder / FUSION, {**described, "heads": heads})
+        write_json(folder / FUSION, stage.fusion_json)
         for part in composition.parts:
             if part != "head":
                 save_weights(folder / weights_file(part), whole.state(part))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from adapterstilts.errors import SettingsError
@@ -17,6 +17,7 @@ from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import ADAPTER, MIXED, weights_file
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store, write_json, write_lines
+from adapterstilts.store.promises import Promise
 from adapterstilts.store.weights import save_weights
 from adapterstilts.tasks.formats import FORMATS
 from adapterstilts.training.resources import make_deterministic
@@ -29,6 +30,7 @@ from adapterstilts.training.together import (
     disagreement,
     joint_settings,
     joint_shares,
+    planned_mixture,
     save_heads,
     train_together,
 )
@@ -111,6 +113,29 @@ class MixStage:
         """SHA-256 of ``identity()``."""
         return fingerprint(self.identity())
 
+    def known(self) -> dict[str, Any]:
+        """Return what the manifest says that is known before anything is trained; the steps are not."""
+        return {
+            "suite": self.parts[0].task.suite,
+            "expression": str(self.expression),
+            "tasks": list(self.expression.names),
+            "backbone": dataclasses.asdict(self.backbone),
+            "settings": {key: getattr(self.settings, key) for key in (*SHARED, "learning_rate", "evaluations")},
+            "inputs": [],
+            "identity": self.identity(),
+        }
+
+    @property
+    def adapter_json(self) -> dict[str, Any]:
+        """Name and configuration of the adapter, and the head of each task."""
+        heads = {task: dataclasses.asdict(composition.head) for task, composition in self.compositions.items()}
+        return {"name": self.expression.adapter, "config": self.config, "heads": heads}
+
+    def promise(self) -> Promise:
+        """Return the artifact as far as it is known before anything is trained."""
+        manifest = self.known() | planned_mixture(self.parts)
+        return Promise.of(MIXED, str(self.expression), self.fingerprint, manifest, {ADAPTER: self.adapter_json})
+
 
 def run_mix(stage: MixStage, store: Store, *, reporter: Reporter | None = None) -> StageResult:
     """Train an adapter on several tasks, or return what was trained of the same before.
@@ -125,7 +150,8 @@ def run_mix(stage: MixStage, store: Store, *, reporter: Reporter | None = None) 
     """
     reporter = reporter or Reporter()
     name = str(stage.expression)
-    result = made_once(store, stage.fingerprint, name, lambda: _train(stage, store, reporter), reporter)
+    make = partial(_train, stage, store, reporter)
+    result = made_once(store, stage.fingerprint, name, make, reporter, promise=stage.promise)
     if result.reused:
         reporter.message(f"{name}: trained before, {result.artifact.path}")
     return result
@@ -137,21 +163,15 @@ def _train(stage: MixStage, store: Store, reporter: Reporter) -> None:
     stage.check_length(backbone.max_length)
     whole, parts = build_shared(backbone, stage.compositions, seed=stage.settings.seed)
     curve, told = train_together(stage, whole, parts, backbone, store, reporter)
-    name = stage.expression.adapter
-    kept = {key: getattr(stage.settings, key) for key in (*SHARED, "learning_rate", "evaluations")}
+    known = stage.known()
     manifest = {
-        "suite": stage.parts[0].task.suite,
-        "expression": str(stage.expression),
-        "tasks": list(stage.expression.names),
-        "backbone": dataclasses.asdict(stage.backbone),
-        "settings": {**kept, "steps": told.pop("steps")},
-        "inputs": [],
-        "identity": stage.identity(),
+        **known,
+        "settings": {**known["settings"], "steps": told.pop("steps")},
         **told,
     }
-    heads = {task: dataclasses.asdict(composition.head) for task, composition in stage.compositions.items()}
     with store.create(MIXED, str(stage.expression), stage.fingerprint, manifest) as folder:
-        write_json(folder / ADAPTER, {"name": name, "config": stage.config, "heads": heads})
-        save_weights(folder / weights_file(f"adapters/{name}"), whole.state(f"adapters/{name}"))
+        write_json(folder / ADAPTER, stage.adapter_json)
+        part_name = f"adapters/{stage.expression.adapter}"
+        save_weights(folder / weights_file(part_name), whole.state(part_name))
         save_heads(parts, folder)
         write_lines(folder / CURVE, curve)

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from adapterstilts.models.configs import adapter_config_json, check_fusible, fus
 from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing, reduced
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import (
+    COMPOSITION,
     FUSED,
     check_labels,
     load_part,
@@ -36,6 +37,7 @@ from adapterstilts.models.saved import (
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
 from adapterstilts.store.home import check_room, checkpoints_of
+from adapterstilts.store.promises import PlanningStore, Promise
 from adapterstilts.tasks.formats import FORMATS, Encoded
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.training.checkpoints import Checkpoints
@@ -154,6 +156,31 @@ class TrainingStage:
             "data": {"train": self.train_rows.fingerprint, "validation": self.validation_rows.fingerprint},
         }
 
+    def known(self) -> dict[str, Any]:
+        """Return what the manifest says that is known before anything is trained."""
+        return {
+            "suite": self.task.suite,
+            "task": self.task.name,
+            "expression": str(self.expression),
+            **({"fused_on": "intermediate"} if self.on_fusion else {}),
+            "labels": list(self.composition.head.labels),
+            "backbone": dataclasses.asdict(self.backbone),
+            "settings": dataclasses.asdict(self.settings),
+            "inputs": [artifact.id for artifact in self.inputs],
+            "identity": self.identity(),
+        }
+
+    def promise(self) -> Promise:
+        """Return the artifact as far as it is known before anything is trained.
+
+        Raises:
+            ArtifactError: an adapter of another backbone, or one whose labels are no longer those of its task.
+        """
+        _check_inputs(self)
+        manifest = self.known() | {"data": {"train": {"rows": len(self.train_rows)}}}
+        contents = {COMPOSITION: self.composition.to_json()}
+        return Promise.of(self.kind, self.name, self.fingerprint, manifest, contents)
+
     def check_length(self, limit: int) -> None:
         """Compare the length of inputs with what the backbone takes.
 
@@ -214,15 +241,22 @@ def run_stage(
     """
     reporter = reporter or Reporter()
     _ = stage.composition
-    result = made_once(
-        store, stage.fingerprint, stage.name, lambda: _train(stage, store, reporter, report_to), reporter
-    )
+    make = partial(_train, stage, store, reporter, report_to)
+    result = made_once(store, stage.fingerprint, stage.name, make, reporter, promise=stage.promise)
     if result.reused:
         reporter.message(f"{stage.name}: trained before, {result.artifact.path}")
     return result
 
 
-def made_once(store: Store, key: str, what: str, make: Callable[[], None], reporter: Reporter) -> StageResult:
+def made_once(
+    store: Store,
+    key: str,
+    what: str,
+    make: Callable[[], None],
+    reporter: Reporter,
+    *,
+    promise: Callable[[], Promise],
+) -> StageResult:
     """Return an artifact of the store, made now if it is not there; one process at a time makes it.
 
     Args:
@@ -231,11 +265,14 @@ def made_once(store: Store, key: str, what: str, make: Callable[[], None], repor
         what: its name, for people.
         make: puts it into the store.
         reporter: told where another process makes it, which is waited for.
+        promise: returns what is known of it before; taken in its place where the store only plans.
     """
     started = time.perf_counter()
     found = store.find(key)
     if found is not None:
         return StageResult(found, True, time.perf_counter() - started)
+    if isinstance(store, PlanningStore):
+        return StageResult(store.promise(promise()), False, 0.0)
     store.check_writable()
     with store.lock(key, what, reporter.message):
         found = store.find(key)
@@ -291,15 +328,7 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
         )
         report = trainer.fit()
     manifest = {
-        "suite": stage.task.suite,
-        "task": stage.task.name,
-        "expression": str(stage.expression),
-        **({"fused_on": "intermediate"} if stage.on_fusion else {}),
-        "labels": list(composition.head.labels),
-        "backbone": dataclasses.asdict(stage.backbone),
-        "settings": dataclasses.asdict(settings),
-        "inputs": [artifact.id for artifact in stage.inputs],
-        "identity": stage.identity(),
+        **stage.known(),
         "data": data_json(stage, train, validation),
         "metrics": {"validation": dict(report.best_scores), "best_step": report.best_step, "steps": report.steps},
         "stopped_early": report.stopped_early,

@@ -145,6 +145,19 @@ def joint_shares(mix: Mix, parts: Sequence[TrainingStage]) -> dict[str, float]:
     return dict(zip(mix.names, found, strict=True))
 
 
+def planned_mixture(parts: Sequence[TrainingStage]) -> dict[str, Any]:
+    """Return what a manifest says of the tasks that is known before anything is trained."""
+    return {
+        "mixture": {
+            part.task.name: {
+                "settings": {key: getattr(part.settings, key) for key in OWN},
+                "data": {"train": {"rows": len(part.train_rows)}},
+            }
+            for part in parts
+        }
+    }
+
+
 def train_together(
     stage: Together,
     whole: ComposedModel,
