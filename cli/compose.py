@@ -39,7 +39,8 @@ def command(
             metavar="EXPR",
             help="mnli+squad (fusion), squad (stack on one), 'avg(mnli, squad)', arithmetic, ties, dare or svd (merged "
             "weights), 'mix(mnli, squad)' (one adapter trained on both), 'chain(squad)' (the target starts from it), "
-            "all (the nine) or none (baseline alone).",
+            "'ensemble(mnli, squad)' (averaged answers of a target adapter each), all (the nine) or none (baseline "
+            "alone).",
         ),
     ],
     target: Annotated[str, typer.Option("--target", help="A target task, such as tydiqa; see `adapterstilts tasks`.")],
