@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,8 +165,13 @@ def answers_of(
             progress=lambda done: reporter.advance(before + done),
         )
 
+    def one_by_one() -> Iterator[list[np.ndarray]]:
+        for number, member in enumerate(members):
+            yield logits_of(number, member)
+            gc.collect()  # a model that is done with holds itself in circles, and would stay beside the next one
+
     try:
-        logits = mean_logits(logits_of(number, member) for number, member in enumerate(members))
+        logits = mean_logits(one_by_one())
     finally:
         if encoded is not None:
             reporter.end()

@@ -92,8 +92,8 @@ class _Reader:
         while True:
             inside = self.position
             part = self.alone(self.name("a part of the ensemble"), inside)
-            alike = self.text[inside : self.position].strip() == "all" and isinstance(part, Fusion)
-            new: tuple[Alone, ...] = part.operands if alike else (part,)
+            all_alone = self.text[inside : self.position].strip() == "all"
+            new: tuple[Alone, ...] = part.operands if all_alone else (part,)
             with self.marked(inside):
                 refuse_twice((*parts, *new))
             parts.extend(new)

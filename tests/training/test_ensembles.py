@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.errors import ArtifactError, ExpressionError
+from adapterstilts.evaluation import zero_shot
 from adapterstilts.evaluation.inference import predict_logits
 from adapterstilts.evaluation.zero_shot import (
     EvaluationRequest,
@@ -121,6 +123,23 @@ def test_the_order_of_the_members_has_no_effect(
     again = run_evaluation(second.artifact, request, store)
     assert not again.reused
     assert answers_in(again.artifact) == answers_in(evaluated.artifact)
+
+
+def test_one_member_at_a_time_is_in_memory(
+    member: Member, kept: Store, store: Store, toy_mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensemble = run_ensemble(stage_of(member, "xnli", "none", "mnli"), kept).artifact
+    seen: list[Any] = []
+
+    def loaded(artifact: Artifact, *rest: Any) -> Any:
+        assert all(weights() is None for weights in seen), "the model before is still there"
+        composed = load_composed(artifact, *rest)
+        seen.append(weakref.ref(next(composed.model.parameters())))
+        return composed
+
+    monkeypatch.setattr(zero_shot, "load_composed", loaded)
+    run_evaluation(ensemble, EvaluationRequest(root=toy_mirror, languages=("en",)), store)
+    assert len(seen) == 2
 
 
 def test_an_ensemble_tells_what_it_is_made_of_and_holds_no_weights(member: Member, kept: Store) -> None:
