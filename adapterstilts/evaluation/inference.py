@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,30 @@ def predict_logits(
         labelled=masked,
     )
     return logits
+
+
+def mean_logits(members: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Return the mean of the logits that several models give to the same features.
+
+    Where one of several alternatives is chosen (labels, choices, a tag), this is the logarithmic opinion pool of equal
+    weights, the normalised geometric mean of the models' probabilities (Heskes 1997,
+    https://mlanthology.org/neurips/1997/heskes1997neurips-selecting): the mean of log-probabilities differs from it by
+    a constant, which neither the choice nor its probability sees. For starts and ends of spans the two differ: spans
+    of several windows of a context compete by the sum of their logits, not normalised (as in Clark & Gardner 2018,
+    https://arxiv.org/abs/1710.10723), and normalising within each window would take away how much more a model makes
+    of one window than of another. So logits are averaged in all cases, starts and ends each by themselves.
+
+    Args:
+        members: for each model one array a feature, as from ``predict_logits``. They are added up as they come, so
+            that no more than the sum and one model's are in memory.
+    """
+    total: list[np.ndarray] = []
+    count = 0
+    for logits in members:
+        total = [one + other for one, other in zip(total, logits, strict=True)] if count else list(logits)
+        count += 1
+        del logits  # else they would be there while the next model works
+    return [values / count for values in total]
 
 
 def _values(output: Any) -> np.ndarray:

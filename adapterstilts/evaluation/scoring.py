@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from adapterstilts.evaluation.inference import predict_logits
@@ -23,13 +23,22 @@ def answer_rows(
     encoded: Encoded,
     settings: EncodingSettings,
     *,
-    batch_size: int = 32,
-    precision: str = "fp32",
-    threshold: float | None = None,
-    progress: Callable[[int], None] | None = None,
+    batch_size: int,
+    precision: str,
 ) -> list[Answer]:
-    """Return the model's answer to each row, in their order; none where no answer scores above ``threshold``."""
-    logits = predict_logits(composed, encoded, batch_size=batch_size, precision=precision, progress=progress)
+    """Return the model's answer to each row, in their order."""
+    logits = predict_logits(composed, encoded, batch_size=batch_size, precision=precision)
+    return decoded(rows, encoded, logits, settings)
+
+
+def decoded(
+    rows: Rows,
+    encoded: Encoded,
+    logits: Sequence[np.ndarray],
+    settings: EncodingSettings,
+    threshold: float | None = None,
+) -> list[Answer]:
+    """Return the answer that logits give to each row, in their order; none where no answer scores above a threshold."""
     answers = FORMATS[rows.task.format].decode(rows.task, rows.table, encoded, logits, settings)
     return answers if threshold is None else with_threshold(answers, threshold)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,16 @@ from adapterstilts.data.candidates import Candidates
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError
-from adapterstilts.evaluation.scoring import answer_rows, scores_of, statistics_by_language
+from adapterstilts.evaluation.inference import mean_logits, predict_logits
+from adapterstilts.evaluation.scoring import decoded, scores_of, statistics_by_language
 from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
-from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed, trained_task
+from adapterstilts.models.expression import ENSEMBLE
+from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed, members_of, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
 from adapterstilts.store.promises import PlanningStore, Promise
-from adapterstilts.tasks.formats import Answer, EncodingSettings
+from adapterstilts.tasks.formats import Answer, Encoded, EncodingSettings
 from adapterstilts.tasks.spec import TaskSpec, base_suite
 from adapterstilts.tasks.suites import get_suite
 
@@ -83,7 +86,7 @@ def task_of(artifact: Artifact, suite: str | None = None) -> TaskSpec:
     """Return the task whose head an artifact has.
 
     Args:
-        artifact: of kind ``intermediate`` or ``target``.
+        artifact: of kind ``intermediate``, ``target`` or ``ensemble``.
         suite: the suite that the user named; None is the artifact's. What was trained in XTREME can be evaluated in
             the languages of XTREME-R, and the other way round.
 
@@ -91,7 +94,7 @@ def task_of(artifact: Artifact, suite: str | None = None) -> TaskSpec:
         ArtifactError: it is no trained adapter or composition, or one of another suite.
         UnknownNameError: there is no such suite, or it does not have the task.
     """
-    if artifact.kind not in ("intermediate", "target"):
+    if artifact.kind not in ("intermediate", "target", ENSEMBLE):
         raise ArtifactError(
             f"Artifact '{artifact.id}' is of kind '{artifact.kind}'; only adapters and compositions can be evaluated."
         )
@@ -116,6 +119,67 @@ def encoding_settings(artifact: Artifact) -> EncodingSettings:
     return EncodingSettings(max_length=settings["max_length"], doc_stride=settings["doc_stride"])
 
 
+def answers_of(
+    artifact: Artifact,
+    rows: Rows,
+    *,
+    title: str,
+    batch_size: int,
+    precision: str,
+    backbone: str | None = None,
+    home: Path | None = None,
+    reporter: Reporter,
+) -> tuple[list[Answer], Mapping[str, int]]:
+    """Return an artifact's answers to rows, one a row, and what was counted when these were encoded.
+
+    The members of an ensemble are loaded one after the other and answer the same features; their logits are averaged
+    before they are decoded.
+
+    Args:
+        artifact: of kind ``intermediate``, ``target`` or ``ensemble``.
+        rows: of the artifact's task.
+        title: what the reporter is told that this is.
+        batch_size, precision: as for ``predict_logits``.
+        backbone: id or folder of the backbone, where it is no longer where the artifact says.
+        home: folder of the store that keeps encoded rows; None keeps none.
+        reporter: told of the progress.
+
+    Raises:
+        ArtifactError: it is not whole, or of another backbone.
+    """
+    settings, members = encoding_settings(artifact), members_of(artifact)
+    encoded: Encoded | None = None
+
+    def logits_of(number: int, member: Artifact) -> list[np.ndarray]:
+        nonlocal encoded
+        composed = load_composed(member, load_backbone_of(member, backbone), rows.task)
+        composed.to_device()
+        if encoded is None:
+            encoded = encode_rows(rows, composed.backbone.tokenizer, settings, training=False, home=home)
+            reporter.begin(title, len(encoded) * len(members))
+        before = len(encoded) * number
+        return predict_logits(
+            composed,
+            encoded,
+            batch_size=batch_size,
+            precision=precision,
+            progress=lambda done: reporter.advance(before + done),
+        )
+
+    def one_by_one() -> Iterator[list[np.ndarray]]:
+        for number, member in enumerate(members):
+            yield logits_of(number, member)
+            gc.collect()  # a model that is done with holds itself in circles, and would stay beside the next one
+
+    try:
+        logits = mean_logits(one_by_one())
+    finally:
+        if encoded is not None:
+            reporter.end()
+    assert encoded is not None
+    return decoded(rows, encoded, logits, settings, threshold_of(artifact)), encoded.report
+
+
 def run_evaluation(
     artifact: Artifact,
     request: EvaluationRequest,
@@ -128,7 +192,7 @@ def run_evaluation(
     """Evaluate an artifact on rows of one or more languages, or return what was evaluated of the same before.
 
     Args:
-        artifact: of kind ``intermediate`` or ``target``.
+        artifact: of kind ``intermediate``, ``target`` or ``ensemble``.
         request: rows and batch size.
         store: where predictions are kept.
         rows: the rows of ``request``, if they are loaded already.
@@ -160,24 +224,17 @@ def run_evaluation(
     if found is not None:
         return found
     store.check_writable()
-    composed = load_composed(artifact, load_backbone_of(artifact, backbone), task)
-    composed.to_device()
-    encoded = encode_rows(rows, composed.backbone.tokenizer, settings, training=False, home=store.home)
-    reporter.begin(f"Evaluating {name} in {len(rows.languages)} languages", len(encoded))
-    try:
-        answers = answer_rows(
-            composed,
-            rows,
-            encoded,
-            settings,
-            batch_size=request.batch_size,
-            precision=request.precision,
-            threshold=threshold_of(artifact),
-            progress=reporter.advance,
-        )
-    finally:
-        reporter.end()
-    more = {"of": artifact.id, "identity": identity, "encoding": dict(encoded.report)}
+    answers, report = answers_of(
+        artifact,
+        rows,
+        title=f"Evaluating {name} in {len(rows.languages)} languages",
+        batch_size=request.batch_size,
+        precision=request.precision,
+        backbone=backbone,
+        home=store.home,
+        reporter=reporter,
+    )
+    more = {"of": artifact.id, "identity": identity, "encoding": dict(report)}
     return keep_evaluation(store, name, key, rows, answers, started, more)
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition
-from adapterstilts.models.expression import Fusion, Nothing, reduced
+from adapterstilts.models.expression import ENSEMBLE, Fusion, Nothing, reduced
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.store.artifacts import Artifact, write_json
+from adapterstilts.store.artifacts import ID_DIGITS, Artifact, Store, write_json
 from adapterstilts.store.weights import load_weights, save_weights
 from adapterstilts.tasks.formats.base import HeadSpec
 from adapterstilts.tasks.spec import TaskSpec
@@ -190,6 +190,28 @@ def load_start(composed: ComposedModel, artifact: Artifact) -> None:
     top = composed.composition.top
     assert top is not None
     composed.load_state(f"adapters/{top}", read_weights(artifact, top), where=f"The adapter of '{artifact.id}'")
+
+
+def members_of(artifact: Artifact) -> tuple[Artifact, ...]:
+    """Return the artifacts whose logits are averaged: an ensemble's, which lie in the same store; else the one itself.
+
+    They come in the order of their fingerprints, so that the sum is the same in whichever order they were named.
+
+    Raises:
+        ArtifactError: one of them is no longer in the store.
+    """
+    if artifact.kind != ENSEMBLE:
+        return (artifact,)
+    store = Store(artifact.path.resolve().parent.parent.parent)
+    found = {key: store.find(key) for key in sorted(artifact.manifest["identity"]["members"])}
+    if gone := [key for key, member in found.items() if member is None]:
+        names = {item.rsplit("-", 1)[-1]: item for item in artifact.manifest["inputs"]}
+        told = ", ".join(f"'{names.get(key[:ID_DIGITS], key)}'" for key in gone)
+        raise ArtifactError(
+            f"Ensemble '{artifact.id}' lacks {told}, which is not in {store.home}. Compose "
+            f"'{artifact.manifest['expression']}' again."
+        )
+    return tuple(member for member in found.values() if member is not None)
 
 
 def trained_task(artifact: Artifact, suite: str | None = None) -> TaskSpec:

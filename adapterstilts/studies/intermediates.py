@@ -8,7 +8,7 @@ from typing import Any
 from adapterstilts.data.sources import check_rows_access
 from adapterstilts.errors import ArtifactError, ExpressionError, unknown
 from adapterstilts.models.configs import check_fusible, merged_config
-from adapterstilts.models.expression import Adapter, Chain, Expression, Fusion, Mix, Single, trained_parts
+from adapterstilts.models.expression import Adapter, Expression, Fusion, Mix, Single, members, needed, trained_parts
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import HEADLESS, read_adapter, trained_task
 from adapterstilts.progress import Reporter
@@ -54,12 +54,12 @@ def intermediate_adapters(
     train_missing: bool,
     reporter: Reporter,
 ) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
-    """Return the adapters that an expression joins, from the store where it has them, else newly made.
+    """Return the adapters that an expression needs, from the store where it has them, else newly made.
 
     An adapter of a task, or of a mix of tasks, is trained where the store has none; a merge is made of those.
 
     Args:
-        expression: names them.
+        expression: names them, in the order of ``needed``.
         plain: the target's stage without them; they are trained on the same backbone.
         store: where they are looked for.
         limit: longest input that the backbone takes.
@@ -113,10 +113,12 @@ def intermediate_adapters(
         name: read_adapter(artifact)[1] if artifact else dict(new[name].composition.adapters[name])
         for name, artifact in found.items()
     } | {str(mix): stage.config for mix, stage in mixes.items()}
-    operands = (expression.start,) if isinstance(expression, Chain) else expression.operands
+    operands = needed(expression)
     joined = {part.adapter: _config(part, configs) for part in operands}
-    if isinstance(expression, Fusion):
-        check_fusible(joined, plain.composition.adapters[plain.task.name] if plain.task.trained else None)
+    for alone in members(expression):
+        if isinstance(alone, Fusion):
+            fused = {part.adapter: joined[part.adapter] for part in alone.parts}
+            check_fusible(fused, plain.composition.adapters[plain.task.name] if plain.task.trained else None)
     for stage in new.values():
         check_rows_access(stage.task, stage.root)
         stage.check_length(limit)

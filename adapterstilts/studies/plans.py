@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from adapterstilts.errors import AdapterStiltsError, ExpressionError, GridError, SettingsError
-from adapterstilts.models.expression import Expression, Single, trained_parts
+from adapterstilts.models.expression import ENSEMBLE, Expression, Single, trained_parts
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.saved import MERGED
 from adapterstilts.progress import Reporter
@@ -23,7 +23,7 @@ from adapterstilts.studies.transfer import Folder, Transfer, compose
 
 IN_STORE = "in store"
 #: What a stage of a kind that is not in the store has to undergo; all others are trained.
-TO_DO = {"evaluation": "to evaluate", MERGED: "to merge"}
+TO_DO = {"evaluation": "to evaluate", MERGED: "to merge", ENSEMBLE: "to join"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class PlannedStage:
     """Its id."""
     seed: int | None
     state: str
-    """``in store``, ``to train``, ``to merge`` or ``to evaluate``."""
+    """``in store``, ``to train``, ``to merge``, ``to join`` or ``to evaluate``."""
     seconds: float | None
     """What it took, or about what it will take; None where nothing is known."""
 

@@ -15,7 +15,7 @@ from adapterstilts.evaluation.sentence_search import run_search, search_for
 from adapterstilts.evaluation.sentence_vectors import DEFAULT_POOLING, check_pooling
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest
 from adapterstilts.models.backbone import input_limit
-from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing
+from adapterstilts.models.expression import Chain, Ensemble, Expression, Fusion, Nothing
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.transfer import Transfer, evaluation_json
@@ -39,7 +39,7 @@ def check_retrieval(
     """Refuse what has no meaning without a target stage; return the layer, None for ``auto``.
 
     Raises:
-        ExpressionError: a fusion was asked for, which would have to be trained with a target.
+        ExpressionError: a fusion that would have to be trained with a target, or an ensemble, was asked for.
         SettingsError: settings of a training, several seeds, or no layer were given.
     """
     if isinstance(expression, Fusion) and not fused_on:
@@ -52,6 +52,11 @@ def check_retrieval(
         raise ExpressionError(
             f"'{expression}' tells where the target adapter starts, and '{task.name}' trains none. Say "
             f"'{expression.start}'."
+        )
+    if isinstance(expression, Ensemble):
+        raise ExpressionError(
+            f"'{expression}' averages the answers of trained adapters, and '{task.name}' trains none: it compares the "
+            f"vectors of one encoder. Name one part: {' or '.join(repr(str(part)) for part in expression.parts)}."
         )
     used = (*USED, "fusion_dropout") if fused_on else USED
     if idle := [name for name, value in given.items() if value is not None and name not in used]:

@@ -16,9 +16,8 @@ from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.fusion_attention import Weight, check_fused, run_attention
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
-from adapterstilts.fingerprints import fingerprint
 from adapterstilts.models.backbone import identify, input_limit
-from adapterstilts.models.expression import Expression, Fusion, Nothing
+from adapterstilts.models.expression import ENSEMBLE, Ensemble, Expression, Fusion, Nothing, members, needed
 from adapterstilts.models.grammar import parse
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
@@ -27,9 +26,10 @@ from adapterstilts.studies.intermediates import fused_intermediates, intermediat
 from adapterstilts.tasks.languages import parse_languages
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.tasks.suites import get_suite
+from adapterstilts.training.ensembles import EnsembleStage, check_ensemble, run_ensemble
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
+from adapterstilts.training.stages import StageResult, TrainingStage, baseline_of, run_stage
 
 Folder = str | os.PathLike[str]
 
@@ -164,7 +164,8 @@ def compose(
 
     Args:
         expression: ``mnli+squad`` (fusion), ``squad`` (stack), ``avg(mnli, squad)`` (merge), ``mix(mnli, squad)``
-            (trained on both), ``chain(squad)`` or ``none``; all there is stands in ``adapterstilts.models.grammar``.
+            (trained on both), ``chain(squad)``, ``none`` or ``ensemble(mnli, squad)`` (averaged answers); all there is
+            stands in ``adapterstilts.models.grammar``.
         target: name of a target task.
         suite, backbone, revision, data_root, store, settings, reporter, report_to: as for ``train_intermediate``;
             the settings are those of the target stage.
@@ -229,18 +230,30 @@ def compose(
         )
     if idle := ", ".join(f"--{name}" for name, value in options.items() if value is not None):
         raise SettingsError(f"{idle} is for targets of sentence retrieval, which '{spec.name}' is not; leave it out.")
+    check_ensemble(parsed, spec)
     _ = plain.composition, plain.train_rows, plain.validation_rows
     rows = request.rows(spec)
 
     limit = input_limit(backbone, revision)
     plain.check_length(limit)
     inputs, stages = intermediates(limit)
+    adapters = {} if fused_on else dict(zip(needed(parsed), inputs, strict=True))
+
+    def trained(seed: int, part: Expression) -> StageResult:
+        below = inputs if fused_on and part == parsed else tuple(adapters[adapter] for adapter in needed(part))
+        return run_stage(stage_for(seed, part, below), kept, reporter=reporter, report_to=report_to)
+
     systems: list[StageResult] = []
     baselines: list[StageResult] = []
     for seed in chosen_seeds:
         if not isinstance(parsed, Nothing):
-            systems.append(run_stage(stage_for(seed, parsed, inputs), kept, reporter=reporter, report_to=report_to))
-        baselines.append(run_stage(stage_for(seed, Nothing()), kept, reporter=reporter, report_to=report_to))
+            targets = [trained(seed, part) for part in members(parsed)]
+            if isinstance(parsed, Ensemble):
+                stages += [result.to_json() for result in targets]
+                ensemble = EnsembleStage(parsed, tuple(result.artifact for result in targets))
+                targets = [run_ensemble(ensemble, kept, reporter=reporter)]
+            systems += targets
+        baselines.append(trained(seed, Nothing()))
     results = systems or baselines
     stages += [result.to_json() for result in (*systems, *baselines)]
 
@@ -372,10 +385,10 @@ def _same_task(one: TaskSpec, other: TaskSpec) -> bool:
 def _baseline_of(artifact: Artifact, store: Store) -> Artifact | None:
     """Return the artifact that differs from this one only in having no intermediate task."""
     identity = artifact.manifest.get("identity")
-    if artifact.kind != "target" or not isinstance(identity, Mapping) or identity.get("expression") == "none":
+    if artifact.kind not in ("target", ENSEMBLE) or not isinstance(identity, Mapping):
         return None
-    settings = {**identity["settings"], "fusion_dropout": None}
-    return store.find(fingerprint({**identity, "expression": "none", "inputs": [], "settings": settings}))
+    baseline = baseline_of(artifact)
+    return None if baseline == artifact.fingerprint else store.find(baseline)
 
 
 def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
-from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing, reduced
+from adapterstilts.models.expression import ENSEMBLE, Chain, Expression, Fusion, Nothing, reduced
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import (
     COMPOSITION,
@@ -212,7 +212,7 @@ class StageResult:
     def to_json(self) -> dict[str, Any]:
         """Return the stage as the command line's documents tell it."""
         manifest = self.artifact.manifest
-        done = {"evaluation": "evaluated", "merged": "merged"}.get(self.artifact.kind, "trained")
+        done = {"evaluation": "evaluated", "merged": "merged", "ensemble": "joined"}.get(self.artifact.kind, "trained")
         return {
             "kind": self.artifact.kind,
             "name": str(manifest["name"]),
@@ -221,6 +221,19 @@ class StageResult:
             "seconds": round(self.seconds, 2),
             "seed": manifest.get("settings", {}).get("seed"),
         }
+
+
+def baseline_of(artifact: Artifact) -> str:
+    """Return the fingerprint of what differs from a target artifact only in having no intermediate task.
+
+    Args:
+        artifact: of kind ``target``, or an ensemble of these.
+    """
+    identity = artifact.manifest["identity"]
+    if artifact.kind == ENSEMBLE:
+        return str(identity["baseline"])
+    settings = {**identity["settings"], "fusion_dropout": None}
+    return fingerprint({**identity, "expression": "none", "inputs": [], "settings": settings})
 
 
 def run_stage(
