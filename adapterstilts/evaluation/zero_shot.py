@@ -16,7 +16,14 @@ from adapterstilts.errors import ArtifactError
 from adapterstilts.evaluation.scoring import answer_rows, scores_of, statistics_by_language
 from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
-from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed, trained_task
+from adapterstilts.models.layers import layers_text
+from adapterstilts.models.saved import (
+    check_labels,
+    load_backbone_of,
+    load_composed,
+    read_composition,
+    trained_task,
+)
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
 from adapterstilts.tasks.formats import Answer, EncodingSettings
@@ -64,6 +71,8 @@ class EvaluationRequest:
     sample_seed: int = 0
     batch_size: int = 32
     precision: str = "fp32"
+    drop_layers: tuple[int, ...] = ()
+    """Layers in which no adapter shall work, whatever was trained there."""
 
     def rows(self, task: TaskSpec, candidates: Candidates | None = None) -> Rows:
         """Load the rows to be answered; their candidates, too, unless they are given."""
@@ -107,6 +116,12 @@ def threshold_of(artifact: Artifact) -> float | None:
     """Return the threshold for no answer that an artifact's validation rows gave, None where it needs none."""
     threshold = artifact.manifest.get("metrics", {}).get("validation", {}).get(NO_ANSWER_THRESHOLD)
     return None if threshold is None else float(threshold)
+
+
+def more_dropped(artifact: Artifact, layers: Sequence[int]) -> tuple[int, ...]:
+    """Return those layers of the given ones in which an artifact has adapters."""
+    own = read_composition(artifact).left_out if layers else frozenset()
+    return tuple(layer for layer in layers if layer not in own)
 
 
 def encoding_settings(artifact: Artifact) -> EncodingSettings:
@@ -153,12 +168,15 @@ def run_evaluation(
         "encoding": dataclasses.asdict(settings),
         "precision": request.precision,
     }
+    dropped = more_dropped(artifact, request.drop_layers)
+    if dropped:
+        identity["drop_layers"] = layers_text(dropped)
     key = fingerprint(identity)
     found = kept_evaluation(store, key, rows, started)
     if found is not None:
         return found
     store.check_writable()
-    composed = load_composed(artifact, load_backbone_of(artifact, backbone), task)
+    composed = load_composed(artifact, load_backbone_of(artifact, backbone), task, drop_layers=dropped)
     composed.to_device()
     encoded = encode_rows(rows, composed.backbone.tokenizer, settings, training=False, home=store.home)
     reporter.begin(f"Evaluating {artifact.manifest['name']} in {len(rows.languages)} languages", len(encoded))

@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import AdapterStiltsError, BackboneError, ExpressionError
@@ -21,6 +22,7 @@ from adapterstilts.models.effects import check_effect
 from adapterstilts.models.expression import Fusion, Nothing
 from adapterstilts.models.heads import add_head
 from adapterstilts.models.identity import BackboneIdentity, config_hash, revision_of
+from adapterstilts.models.layers import check_layers, delete_fusion, keys_outside, left_out
 from adapterstilts.models.locations import (
     DEFAULT_BACKBONE,
     cannot_load,
@@ -117,14 +119,26 @@ def identify(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> Backb
         BackboneError, DataUnavailableError: as for ``load_backbone``.
     """
     location = locate(name)
+    config = _read_config(name, location, revision)
+    return BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
+
+
+def layer_count(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> int:
+    """Return how many layers a backbone has, without loading its weights.
+
+    Raises:
+        BackboneError, DataUnavailableError: as for ``load_backbone``.
+    """
+    return int(_read_config(name, locate(name), revision).num_hidden_layers)
+
+
+def _read_config(name: str, location: Path, revision: str | None) -> Any:
     try:
         from transformers import AutoConfig
 
-        options = reading_options(name, location, revision)
-        config = AutoConfig.from_pretrained(str(location), **options)
+        return AutoConfig.from_pretrained(str(location), **reading_options(name, location, revision))
     except Exception as error:
         raise cannot_load(name, location, error) from error
-    return BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
 
 
 def input_limit(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> int:
@@ -188,14 +202,21 @@ class ComposedModel:
         state = self.model.state_dict()
         return {key: state[key] for key in self.keys[part]}
 
-    def load_state(self, part: str, tensors: Mapping[str, Tensor], *, where: str) -> None:
+    def load_state(self, part: str, tensors: Mapping[str, Tensor], *, where: str, beyond: Collection[int] = ()) -> None:
         """Put tensors into a part, after comparing all names and shapes.
+
+        Args:
+            part: such as ``adapters/squad``.
+            tensors: by their exact names.
+            where: they come from, for messages.
+            beyond: layers that the tensors may belong to and the part has not; those are passed over.
 
         Raises:
             ArtifactError: a key is missing, unknown or misfit; names it.
         """
         own = self.state(part)
-        check_weights(tensors, own, where=where)
+        kept = keys_outside(self.model, tensors, beyond) if beyond else tensors
+        check_weights({key: tensors[key] for key in kept}, own, where=where)
         import torch
 
         with torch.no_grad():
@@ -241,6 +262,7 @@ def build(
     Raises:
         ExpressionError: the adapters cannot be fused or stacked; names the rule.
         BackboneError: the backbone has no head of this kind, or already carries adapters.
+        SettingsError: the backbone does not have a layer that is left out, or an adapter is left out of all.
     """
     from adapters.composition import Fuse, Stack
     from transformers import set_seed
@@ -266,6 +288,8 @@ def build(
                 f"The reduction factor of '{name}', {factor:g}, is above the hidden size of '{backbone.identity.id}', "
                 f"{model.config.hidden_size}: nothing would be left of the bottleneck."
             )
+        count = sum(1 for _ in model.iter_layers())
+        check_layers(left_out(composition.adapters[name]), count, what=backbone.identity.id)
         try:
             added(f"adapters/{name}", lambda name=name, config=config: model.add_adapter(name, config=config))
         except (AssertionError, ValueError, TypeError, RuntimeError) as error:  # NotImplementedError is a RuntimeError
@@ -274,7 +298,12 @@ def build(
         fused = {name: composition.adapters[name] for name in expression.names}
         check_fusible(fused, composition.adapters[composition.top])
         config = dict(composition.fusion or {})
-        added("fusion", lambda: model.add_adapter_fusion(list(expression.names), config=copy.deepcopy(config)))
+
+        def add_fusion() -> None:
+            model.add_adapter_fusion(list(expression.names), config=copy.deepcopy(config))
+            delete_fusion(model, ",".join(expression.names), composition.left_out)
+
+        added("fusion", add_fusion)
         if fusion_dropout is not None:
             for module in model.modules():
                 if type(module).__name__ == "BertFusion":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.expression import Fusion, Nothing, Single, reduced
 from adapterstilts.models.grammar import parse
+from adapterstilts.models.layers import leaving_out, left_out
 from adapterstilts.tasks.formats.base import HeadKind, HeadSpec
 
 HEAD_KINDS = get_args(HeadKind)
@@ -61,6 +62,29 @@ class Composition:
     def trained_parts(self) -> tuple[str, ...]:
         """The parts that this composition trains; the intermediate adapters stay as they are."""
         return tuple(part for part in self.parts if part not in {f"adapters/{name}" for name in self.expression.names})
+
+    @property
+    def left_out(self) -> frozenset[int]:
+        """The layers in which no adapter works."""
+        return frozenset.intersection(*(left_out(config) for config in self.adapters.values()))
+
+    def left_out_of(self, part: str) -> frozenset[int]:
+        """Return the layers in which a part has nothing."""
+        kind, _, name = part.partition("/")
+        if kind == "adapters":
+            return left_out(self.adapters[name])
+        return self.left_out if kind == "fusion" else frozenset()
+
+    def without(self, layers: Collection[int]) -> Composition:
+        """Return the composition with no adapter and no fusion in these layers, either.
+
+        Raises:
+            ExpressionError: an adapter cannot be left out of single layers.
+        """
+        adapters = {
+            name: leaving_out(name, config, left_out(config).union(layers)) for name, config in self.adapters.items()
+        }
+        return dataclasses.replace(self, adapters=adapters)
 
     def drawing(self) -> str:
         """Return the composition as a line of text, from the backbone upwards."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from adapterstilts.errors import ArtifactError, ExpressionError, unknown
 from adapterstilts.models.expression import Merge
+from adapterstilts.models.layers import layers_text, left_out
 
 
 def adapter_config(config: str | Mapping[str, Any], *, reduction_factor: float | None = None) -> Any:
@@ -60,7 +61,7 @@ def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, An
         top: of the adapter that is stacked on the fusion.
 
     Raises:
-        ExpressionError: an adapter is not a bottleneck, or they sit at different places; names both.
+        ExpressionError: an adapter is not a bottleneck, or they sit at different places or layers; names both.
     """
     places = {}
     for name, config in configs.items():
@@ -69,15 +70,19 @@ def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, An
             raise ExpressionError(
                 f"'{name}' is a {kind} adapter; only bottleneck adapters (seq_bn, double_seq_bn, par_bn) can be fused."
             )
-        places[name] = tuple(
-            str(config.get(key)) for key in ("mh_adapter", "output_adapter", "is_parallel", "leave_out")
-        )
+        places[name] = tuple(str(config.get(key)) for key in ("mh_adapter", "output_adapter", "is_parallel"))
     first = next(iter(places))
     for name, place in places.items():
         if place != places[first]:
             raise ExpressionError(
                 f"'{first}' and '{name}' cannot be fused: their adapters sit at different places of the layers. "
                 "Train both with the same --adapter."
+            )
+    for name, config in {**configs, "the target adapter": top}.items():
+        if left_out(config) != left_out(configs[first]):
+            raise ExpressionError(
+                f"'{first}' and {name} cannot stand in one fusion: they are left out of different layers "
+                f"({layers_text(left_out(configs[first])) or 'none'} and {layers_text(left_out(config)) or 'none'})."
             )
     fused = configs[first]
     for key, block in (("mh_adapter", "attention"), ("output_adapter", "feed-forward")):

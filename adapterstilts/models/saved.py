@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_b
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.expression import Nothing
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.layers import left_out
 from adapterstilts.store.artifacts import Artifact, write_json
 from adapterstilts.store.weights import load_weights, save_weights
 from adapterstilts.tasks.formats.base import HeadSpec
@@ -77,15 +79,19 @@ def load_backbone_of(artifact: Artifact, name: str | None = None) -> Backbone:
     return load_backbone(name or told.id, told.hub_revision)
 
 
-def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> ComposedModel:
+def load_composed(
+    artifact: Artifact, backbone: Backbone, task: TaskSpec, *, drop_layers: Collection[int] = ()
+) -> ComposedModel:
     """Build the model an artifact describes and fill it with the artifact's weights.
 
     Args:
         artifact: of kind ``intermediate`` or ``target``.
         backbone: freshly loaded.
         task: the task of the artifact's head.
+        drop_layers: layers in which no adapter shall work, beside those that the artifact leaves out.
 
     Raises:
+        ExpressionError, SettingsError: layers that cannot be dropped.
         ArtifactError: another backbone, another label map, a missing, unknown or misfit key, or other bytes than
             were written; names what it is.
     """
@@ -94,6 +100,8 @@ def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> Com
     composition = read_composition(artifact)
     if composition.head.labels != tuple(artifact.manifest["labels"]):
         raise ArtifactError(f"The labels of '{artifact.path / COMPOSITION}' are not those of the manifest.")
+    if drop_layers:
+        composition = composition.without(drop_layers)
     composed = build(backbone, composition, seed=0)
     for part in composition.parts:
         load_part(composed, part, artifact)
@@ -123,11 +131,13 @@ def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
 def load_part(composed: ComposedModel, part: str, artifact: Artifact) -> None:
     """Fill one part, such as ``adapters/squad``, from an artifact.
 
+    What the artifact has in layers that the part leaves out is not taken.
     The keys are compared before the file's hash, since a wrong key says more than a wrong hash.
     """
     name = weights_file(part)
     path = artifact.path / name
-    composed.load_state(part, load_weights(path), where=f"The weights file '{path}'")
+    beyond = composed.composition.left_out_of(part) - left_out(read_adapter(artifact)[1])
+    composed.load_state(part, load_weights(path), where=f"The weights file '{path}'", beyond=beyond)
     artifact.file(name)
 
 
@@ -149,7 +159,9 @@ def load_start(composed: ComposedModel, artifact: Artifact) -> None:
         ArtifactError: as for ``read_weights``, or a key is missing, unknown or misfit.
     """
     top = composed.composition.top
-    composed.load_state(f"adapters/{top}", read_weights(artifact, top), where=f"The adapter of '{artifact.id}'")
+    beyond = composed.composition.left_out - left_out(read_adapter(artifact)[1])
+    where = f"The adapter of '{artifact.id}'"
+    composed.load_state(f"adapters/{top}", read_weights(artifact, top), where=where, beyond=beyond)
 
 
 def trained_task(artifact: Artifact, suite: str | None = None) -> TaskSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from adapterstilts.data.sources import check_rows_access
@@ -10,6 +10,7 @@ from adapterstilts.errors import ArtifactError
 from adapterstilts.models.configs import check_fusible, merged_config
 from adapterstilts.models.expression import Adapter, Chain, Expression, Fusion, Mix, Single, trained_parts
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.layers import leaving_out, read_layers
 from adapterstilts.models.saved import HEADLESS, read_adapter, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
@@ -64,9 +65,13 @@ def intermediate_adapters(
         if base_suite(artifact.suite) != base_suite(suite):
             raise ArtifactError(f"--use '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'.")
         trained_task(artifact)
-    # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
+    # The way an adapter is built concerns both stages; all else in the settings is about the target stage. Its dropped
+    # layers, too: new adapters work in all layers, so that other targets can use them, and lose those here.
     shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
-    found = {name: given.get(name) or _newest(name, suite, backbone, store, shape, reporter) for name in singles}
+    dropped = plain.settings.dropped
+    found = {
+        name: given.get(name) or _newest(name, suite, backbone, store, shape, dropped, reporter) for name in singles
+    }
 
     def stage_of(name: str) -> TrainingStage:
         spec = get_suite(suite).task(name, "intermediate")
@@ -93,6 +98,8 @@ def intermediate_adapters(
     } | {str(mix): stage.config for mix, stage in mixes.items()}
     operands = (expression.start,) if isinstance(expression, Chain) else expression.operands
     joined = {part.adapter: _config(part, configs) for part in operands}
+    if plain.task.trained:
+        joined = {name: leaving_out(name, config, dropped) for name, config in joined.items()}
     if isinstance(expression, Fusion):
         check_fusible(joined, plain.composition.adapters[plain.task.name])
     for stage in new.values():
@@ -127,17 +134,26 @@ def _config(part: Adapter, configs: Mapping[str, dict[str, Any]]) -> dict[str, A
 
 
 def _newest(
-    name: str, suite: str, backbone: BackboneIdentity, store: Store, shape: Mapping[str, Any], reporter: Reporter
+    name: str,
+    suite: str,
+    backbone: BackboneIdentity,
+    store: Store,
+    shape: Mapping[str, Any],
+    dropped: Collection[int],
+    reporter: Reporter,
 ) -> Artifact | None:
     """Return the newest adapter of a task of this suite on this backbone, and say so where there are several.
 
-    An adapter of XTREME is one of XTREME-R, too, and the other way round.
+    An adapter of XTREME is one of XTREME-R, too, and the other way round. One that leaves out other layers than the
+    dropped ones is passed over.
     """
 
     def fits(artifact: Artifact) -> bool:
         told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
         same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
         same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
+        absent = read_layers(settings["drop_layers"]) if settings.get("drop_layers") else ()
+        same_shape = same_shape and set(absent) <= set(dropped)
         identity = artifact.manifest.get("identity", {}).get("task", {})
         same_task = (base_suite(artifact.suite), artifact.manifest.get("task")) == (base_suite(suite), name)
         same_task = same_task and identity.get("definition", "") == get_suite(suite).task(name).definition

@@ -13,11 +13,12 @@ from typing import Any
 from adapterstilts.data.sources import check_rows_access, root_of_suite
 from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, SettingsError
-from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
+from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, more_dropped, run_evaluation, task_of
 from adapterstilts.fingerprints import fingerprint
-from adapterstilts.models.backbone import identify, input_limit
+from adapterstilts.models.backbone import identify, input_limit, layer_count
 from adapterstilts.models.expression import Expression, Nothing
 from adapterstilts.models.grammar import parse
+from adapterstilts.models.layers import layers_text, read_layers
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
@@ -49,6 +50,8 @@ class Transfer:
     stages: tuple[dict[str, Any], ...]
     """What was trained, evaluated or reused, with the seconds each took."""
     skipped: Mapping[str, int]
+    drop_layers: tuple[int, ...] = ()
+    """The layers in which no adapter worked in the evaluation alone."""
     layers: Mapping[str, Any] | None = None
     """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
 
@@ -69,6 +72,7 @@ class Transfer:
             "composition": self.composition,
             "backbone": self.backbone,
             "split": self.split,
+            **({"drop_layers": layers_text(self.drop_layers)} if self.drop_layers else {}),
             "seeds": list(self.seeds),
             **self.comparison.to_json(),
             "skipped": dict(self.skipped),
@@ -203,6 +207,7 @@ def compose(
 
     limit = input_limit(backbone, revision)
     plain.check_length(limit)
+    plain.check_layers(layer_count(backbone, revision))
     inputs, stages = intermediate_adapters(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
     systems: list[StageResult] = []
     baselines: list[StageResult] = []
@@ -246,6 +251,7 @@ def evaluate(
     store: Folder | None = None,
     max_eval_examples: int | None = None,
     batch_size: int | None = None,
+    drop_layers: str | None = None,
     reporter: Reporter | None = None,
 ) -> Transfer:
     """Evaluate a stored adapter or composition in all languages of its task, in one pass.
@@ -261,6 +267,8 @@ def evaluate(
         backbone: id or folder, where the backbone is no longer where the artifact says.
         data_root, store, max_eval_examples, reporter: as for ``compose``.
         batch_size: rows a forward pass; None is that of training.
+        drop_layers: layers such as ``0-4`` in which no adapter and no fusion works now, whatever was trained there
+            (AdapterDrop, https://arxiv.org/abs/2010.11918); the baseline leaves them out, too.
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do.
@@ -272,6 +280,10 @@ def evaluate(
     if batch_size is not None:
         trained = trained.replaced({"batch_size": batch_size})
     request = _request(spec, languages, split, data_root, max_eval_examples, trained)
+    if drop_layers is not None:
+        request = replace(request, drop_layers=read_layers(drop_layers))
+        if not more_dropped(found, request.drop_layers):
+            raise SettingsError(f"--drop-layers {drop_layers}: '{found.id}' has no adapters in these layers anyway.")
     other = kept.get(baseline) if baseline else _baseline_of(found, kept)
     if other is not None and not _same_task(task_of(other), spec):
         raise ArtifactError(f"The baseline '{other.id}' is for '{task_of(other).name}', not for '{spec.name}'.")
@@ -293,6 +305,7 @@ def evaluate(
         evaluations=(evaluations[0].artifact,),
         stages=tuple(evaluation_json(evaluation) for evaluation in evaluations),
         skipped=rows.skipped,
+        drop_layers=request.drop_layers,
     )
 
 

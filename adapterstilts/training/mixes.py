@@ -16,6 +16,7 @@ from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.models.expression import Mix, Nothing
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.layers import leaving_out
 from adapterstilts.models.saved import ADAPTER, MIXED, weights_file
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store, write_json, write_lines
@@ -38,6 +39,7 @@ from adapterstilts.training.stages import (
 SHARED = (
     "adapter",
     "reduction_factor",
+    "drop_layers",
     "warmup_ratio",
     "gradient_accumulation",
     "weight_decay",
@@ -117,7 +119,8 @@ class MixStage:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Configuration of the adapter."""
-        return adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
+        config = adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
+        return leaving_out(self.expression.adapter, config, self.settings.dropped)
 
     @cached_property
     def compositions(self) -> dict[str, Composition]:
@@ -233,13 +236,13 @@ def _train(stage: MixStage, store: Store, reporter: Reporter) -> None:
             reporter=reporter,
         )
         report = trainer.fit()
-    name = stage.expression.adapter
+    name, told = stage.expression.adapter, settings.to_json()
     manifest = {
         "suite": stage.parts[0].task.suite,
         "expression": str(stage.expression),
         "tasks": list(stage.expression.names),
         "backbone": dataclasses.asdict(stage.backbone),
-        "settings": {key: getattr(settings, key) for key in (*SHARED, "learning_rate", "evaluations", "steps")},
+        "settings": {key: told[key] for key in (*SHARED, "learning_rate", "evaluations", "steps") if key in told},
         "inputs": [],
         "identity": stage.identity(),
         "mixture": {

@@ -97,7 +97,8 @@ def _content(task: TaskSpec, name: str) -> Mapping[str, Any]:
 
 
 def _numbers(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {key: _number(value) for key, value in settings.items()}
+    texts = {name for name, kind in get_type_hints(TrainingSettings).items() if _without_none(kind) is str}
+    return {key: value if key in texts else _number(value) for key, value in settings.items()}
 
 
 def _number(value: Any) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapterstilts.errors import SettingsError, unknown
+from adapterstilts.models.layers import layers_text, read_layers
 from adapterstilts.settings import setting
 from adapterstilts.tasks.formats.base import EncodingSettings
 
@@ -23,6 +24,9 @@ class TrainingSettings:
     adapter: str = setting("seq_bn", "Adapter configuration of the adapters library, such as seq_bn or double_seq_bn.")
     reduction_factor: float | None = setting(
         None, "Hidden size over bottleneck size; the configuration's own if left out."
+    )
+    drop_layers: str | None = setting(
+        None, "Layers without adapters, such as 0-4 or 0-2,5, counted from 0, the lowest (AdapterDrop)."
     )
     epochs: float = setting(3.0, "Passes over the training rows.")
     steps: int | None = setting(None, "Optimiser steps; takes the place of --epochs.")
@@ -64,6 +68,10 @@ class TrainingSettings:
             self.encoding  # noqa: B018  checks the lengths
         except SettingsError as error:
             faults.append(str(error).rstrip("."))
+        try:  # 0,1,2 is 0-2: one text for one meaning
+            object.__setattr__(self, "drop_layers", layers_text(self.dropped) or None)
+        except SettingsError as error:
+            faults.append(str(error).rstrip("."))
         if faults:
             raise SettingsError("; ".join(faults) + ".")
 
@@ -95,6 +103,19 @@ class TrainingSettings:
             )
             if not fits
         ]
+
+    @property
+    def dropped(self) -> tuple[int, ...]:
+        """The layers without adapters."""
+        return () if self.drop_layers is None else read_layers(self.drop_layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as manifests keep them, in which dropped layers stand only where there are any.
+
+        So what was made before there was this setting is still found.
+        """
+        told = dataclasses.asdict(self)
+        return told if self.drop_layers else {key: value for key, value in told.items() if key != "drop_layers"}
 
     @property
     def encoding(self) -> EncodingSettings:

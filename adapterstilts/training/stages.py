@@ -22,6 +22,7 @@ from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
 from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing, reduced
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.layers import check_layers, leaving_out
 from adapterstilts.models.saved import check_labels, load_part, load_start, read_adapter, save_composed, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
@@ -81,6 +82,7 @@ class TrainingStage:
             ExpressionError: the adapters cannot be put together; names the rule.
         """
         own = adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
+        dropped = self.settings.dropped
         below = reduced(self.expression)
         wanted = ("the start",) if isinstance(self.expression, Chain) else below.names
         if len(wanted) != len(self.inputs):
@@ -90,6 +92,8 @@ class TrainingStage:
             own = given.pop()[1]
         if odd := [name for (name, _), place in zip(given, wanted, strict=False) if name != place]:
             raise ArtifactError(f"The artifact of the adapter '{odd[0]}' is none of '{self.expression}'.")
+        own = leaving_out(self.task.name, own, dropped)
+        given = [(name, leaving_out(name, config, dropped)) for name, config in given]
         fusion = None
         if isinstance(below, Fusion):
             check_fusible(dict(given), own)
@@ -105,7 +109,7 @@ class TrainingStage:
             inputs: fingerprints of that expression's adapters.
         """
         chosen = self.expression if expression is None else expression
-        settings = dataclasses.asdict(self.settings)
+        settings = self.settings.to_json()
         if not isinstance(chosen, Fusion):
             settings["fusion_dropout"] = None  # has no effect without a fusion
         suite = base_suite(self.task.suite)  # what trains on the same rows is the same artifact in both
@@ -135,6 +139,14 @@ class TrainingStage:
                 f"--max-length {self.settings.max_length} is more than '{self.backbone.id}' can take; give at most "
                 f"{limit}{again if self.kind == 'intermediate' else ''}."
             )
+
+    def check_layers(self, count: int) -> None:
+        """Compare the dropped layers with the number of the backbone's layers.
+
+        Raises:
+            SettingsError: there is no such layer, or none is left.
+        """
+        check_layers(self.settings.dropped, count, what=self.backbone.id)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -259,7 +271,7 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
         "expression": str(stage.expression),
         "labels": list(composition.head.labels),
         "backbone": dataclasses.asdict(stage.backbone),
-        "settings": dataclasses.asdict(settings),
+        "settings": settings.to_json(),
         "inputs": [artifact.id for artifact in stage.inputs],
         "identity": stage.identity(),
         "data": data_json(stage, train, validation),
