@@ -20,6 +20,7 @@ from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config, check_fusible
 from adapterstilts.models.effects import check_effect
 from adapterstilts.models.expression import Fusion, Nothing
+from adapterstilts.models.full import WHOLE, backbone_keys
 from adapterstilts.models.heads import add_head
 from adapterstilts.models.identity import BackboneIdentity, config_hash, revision_of
 from adapterstilts.models.layers import check_layers, delete_fusion, keys_outside, left_out
@@ -251,7 +252,8 @@ def build(
 ) -> ComposedModel:
     """Add a composition's adapters, fusion and head to a backbone that has none yet.
 
-    Only the target adapter, the fusion and the head require gradients. New weights are drawn from ``seed``.
+    Only the target adapter (or the backbone itself, with ``full``), the fusion and the head require gradients.
+    New weights are drawn from ``seed``.
 
     Args:
         backbone: freshly loaded.
@@ -280,7 +282,9 @@ def build(
         keys[part] = tuple(sorted(set(model.state_dict()) - before))
 
     _check_names(model, (*expression.names, composition.top))
-    for name in (*expression.names, composition.top):
+    if composition.full:
+        keys[WHOLE] = backbone_keys(model)
+    for name in () if composition.full else (*expression.names, composition.top):
         config = adapter_config(dict(composition.adapters[name]))
         factor = composition.adapters[name].get("reduction_factor")
         if isinstance(factor, (int, float)) and factor > model.config.hidden_size:
@@ -315,14 +319,16 @@ def build(
         below = (Fuse(*expression.names),)
     elif not isinstance(expression, Nothing):
         below = expression.names
-    model.set_active_adapters(Stack(*below, composition.top))
+    if not composition.full:
+        model.set_active_adapters(Stack(*below, composition.top))
     model.active_head = composition.top
     if model.active_head != composition.top or set(model.heads) != {composition.top}:
         raise BackboneError(f"The head '{composition.top}' could not be made the active one.")  # pragma: no cover
 
     inputs = composition.head.outputs if composition.head.kind == "multiple_choice" else 1
-    own = {part: names for part, names in keys.items() if part in composition.parts}
-    check_effect(model, own, inputs=inputs, what=composition.drawing())
+    own = {part: names for part, names in keys.items() if part in composition.parts and part != WHOLE}
+    if own:
+        check_effect(model, own, inputs=inputs, what=composition.drawing())
     trained = {key for part in composition.trained_parts for key in keys[part]}
     for key, parameter in model.named_parameters():
         parameter.requires_grad_(key in trained)

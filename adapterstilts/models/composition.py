@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.expression import Fusion, Nothing, Single, reduced
+from adapterstilts.models.full import WHOLE, is_full
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.layers import leaving_out, left_out
 from adapterstilts.tasks.formats.base import HeadKind, HeadSpec
@@ -39,6 +40,8 @@ class Composition:
         absent = [name for name in (*self.expression.names, self.top) if name not in self.adapters]
         if absent:
             raise ExpressionError(f"No configuration is given for the adapter {', '.join(absent)}.")
+        if not isinstance(self.expression, Nothing) and any(is_full(config) for config in self.adapters.values()):
+            raise ExpressionError(f"'{self.expression}' joins adapters, and a whole backbone (full) is none.")
         prompts = [name for name, config in self.adapters.items() if "prompt_length" in config]
         if prompts and self.head.kind in ("question_answering", "tagging", "masked_lm"):
             raise ExpressionError(
@@ -52,11 +55,24 @@ class Composition:
         return ",".join(self.expression.names) if isinstance(self.expression, Fusion) else None
 
     @property
+    def full(self) -> bool:
+        """Whether the backbone itself is trained, and there is no adapter."""
+        return is_full(self.adapters[self.top])
+
+    @property
+    def top_part(self) -> str:
+        """Name of the part that is trained under the head: the adapter on top, or the backbone itself."""
+        return WHOLE if self.full else f"adapters/{self.top}"
+
+    @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the separately stored parts: ``adapters/NAME``, ``fusion``, ``head`` (not the backbone's own)."""
+        """Names of the separately stored parts: ``adapters/NAME``, ``fusion``, ``head`` (not the backbone's own).
+
+        With ``--adapter full``, ``backbone`` stands in the place of the adapter.
+        """
         fusion = ("fusion",) if self.fusion_name else ()
         head = () if self.head.kind == "masked_lm" else ("head",)
-        return (*(f"adapters/{name}" for name in self.expression.names), f"adapters/{self.top}", *fusion, *head)
+        return (*(f"adapters/{name}" for name in self.expression.names), self.top_part, *fusion, *head)
 
     @property
     def trained_parts(self) -> tuple[str, ...]:
@@ -91,7 +107,8 @@ class Composition:
         below = {Nothing: "", Fusion: f"Fuse({', '.join(self.expression.names)}), "}.get(
             type(self.expression), "".join(f"{name}, " for name in self.expression.names)
         )
-        return f"Stack({below}{self.top}) → {self.head.kind} head '{self.top}'"
+        trained = "the whole backbone" if self.full else f"Stack({below}{self.top})"
+        return f"{trained} → {self.head.kind} head '{self.top}'"
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``composition.json``."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from adapterstilts.errors import ArtifactError, ExpressionError, unknown
 from adapterstilts.models.expression import Merge
+from adapterstilts.models.full import FULL, full_config
 from adapterstilts.models.layers import layers_text, left_out
 
 
@@ -25,7 +26,7 @@ def adapter_config(config: str | Mapping[str, Any], *, reduction_factor: float |
     from adapters import ADAPTER_CONFIG_MAP, AdapterConfig
 
     if isinstance(config, str) and config not in ADAPTER_CONFIG_MAP:
-        raise unknown("adapter configuration", config, ADAPTER_CONFIG_MAP)
+        raise unknown("adapter configuration", config, (*ADAPTER_CONFIG_MAP, FULL))
     try:
         loaded = AdapterConfig.load(config if isinstance(config, str) else copy.deepcopy(dict(config)))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -38,7 +39,15 @@ def adapter_config(config: str | Mapping[str, Any], *, reduction_factor: float |
 
 
 def adapter_config_json(config: str | Mapping[str, Any], *, reduction_factor: float | None = None) -> dict[str, Any]:
-    """Return a full adapter configuration as JSON writes it."""
+    """Return a complete adapter configuration as JSON writes it, or what stands for the backbone itself (``full``).
+
+    Raises:
+        UnknownNameError, ExpressionError: as for ``adapter_config``.
+    """
+    if config == FULL:
+        if reduction_factor is not None:
+            raise ExpressionError("--adapter full trains the backbone itself; --reduction-factor would have no effect.")
+        return full_config()
     plain = plain_json(adapter_config(config, reduction_factor=reduction_factor).to_dict())
     assert isinstance(plain, dict)
     return plain

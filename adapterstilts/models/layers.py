@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import ExpressionError, SettingsError
+from adapterstilts.models.full import is_full
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -94,6 +95,8 @@ def leaving_out(name: str, config: Mapping[str, Any], layers: Collection[int]) -
         )
     if not layers:
         return dict(config)
+    if is_full(config):
+        raise ExpressionError("--adapter full has no adapters that --drop-layers could drop; leave one of them out.")
     why = None
     if "prefix_length" in config:
         why = "keeps the prefixes of all layers in one tensor"

@@ -10,6 +10,7 @@ from adapterstilts.errors import ArtifactError
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.expression import Nothing
+from adapterstilts.models.full import WHOLE, is_full
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.layers import left_out
 from adapterstilts.store.artifacts import Artifact, write_json
@@ -38,7 +39,7 @@ def weights_file(part: str) -> str:
 
 
 def save_composed(composed: ComposedModel, folder: Path) -> None:
-    """Write ``composition.json`` and a safetensors file for each adapter, the fusion and the head."""
+    """Write ``composition.json`` and a safetensors file for each adapter (or the backbone), the fusion and the head."""
     write_json(folder / COMPOSITION, composed.composition.to_json())
     for part in composed.composition.parts:
         save_weights(folder / weights_file(part), composed.state(part))
@@ -144,16 +145,20 @@ def load_part(composed: ComposedModel, part: str, artifact: Artifact) -> None:
 def read_weights(artifact: Artifact, name: str) -> dict[str, Tensor]:
     """Return the weights of the adapter that an artifact gives to others, as those of an adapter called ``name``.
 
+    Where there is no adapter, since the backbone itself was trained, they are the backbone's.
+
     Raises:
         ArtifactError: as for ``read_adapter``, or other bytes than were written.
     """
-    own, _ = read_adapter(artifact)
+    own, config = read_adapter(artifact)
+    if is_full(config):
+        return load_weights(artifact.file(weights_file(WHOLE)))
     tensors = load_weights(artifact.file(weights_file(f"adapters/{own}")))
     return {".".join(name if part == own else part for part in key.split(".")): tensors[key] for key in tensors}
 
 
 def load_start(composed: ComposedModel, artifact: Artifact) -> None:
-    """Fill the adapter on top with the weights of another one, which it is trained on from.
+    """Fill the adapter on top, or the backbone itself, with the weights that it is trained on from.
 
     Raises:
         ArtifactError: as for ``read_weights``, or a key is missing, unknown or misfit.
@@ -161,7 +166,7 @@ def load_start(composed: ComposedModel, artifact: Artifact) -> None:
     top = composed.composition.top
     beyond = composed.composition.left_out - left_out(read_adapter(artifact)[1])
     where = f"The adapter of '{artifact.id}'"
-    composed.load_state(f"adapters/{top}", read_weights(artifact, top), where=where, beyond=beyond)
+    composed.load_state(composed.composition.top_part, read_weights(artifact, top), where=where, beyond=beyond)
 
 
 def trained_task(artifact: Artifact, suite: str | None = None) -> TaskSpec:

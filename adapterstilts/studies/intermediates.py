@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapterstilts.data.sources import check_rows_access
 from adapterstilts.errors import ArtifactError
 from adapterstilts.models.configs import check_fusible, merged_config
 from adapterstilts.models.expression import Adapter, Chain, Expression, Fusion, Mix, Single, trained_parts
-from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.full import FULL, check_alike, check_full
 from adapterstilts.models.layers import leaving_out, read_layers
 from adapterstilts.models.saved import HEADLESS, read_adapter, trained_task
 from adapterstilts.progress import Reporter
@@ -43,6 +43,9 @@ def intermediate_adapters(
         limit: longest input that the backbone takes.
         settings: what the user gave; ``use`` and ``train_missing`` as for ``compose``.
     """
+    full = plain.settings.adapter == FULL
+    if full and plain.task.trained:
+        check_full(expression)
     backbone, suite = plain.backbone, plain.task.suite
     leaves = trained_parts(expression)
     singles = [part.name for part in leaves if isinstance(part, Single)]
@@ -67,11 +70,9 @@ def intermediate_adapters(
         trained_task(artifact)
     # The way an adapter is built concerns both stages; all else in the settings is about the target stage. Its dropped
     # layers, too: new adapters work in all layers, so that other targets can use them, and lose those here.
-    shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
+    shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")} | ({"adapter": FULL} if full else {})
     dropped = plain.settings.dropped
-    found = {
-        name: given.get(name) or _newest(name, suite, backbone, store, shape, dropped, reporter) for name in singles
-    }
+    found = {name: given.get(name) or _newest(name, plain, store, shape, reporter) for name in singles}
 
     def stage_of(name: str) -> TrainingStage:
         spec = get_suite(suite).task(name, "intermediate")
@@ -82,7 +83,7 @@ def intermediate_adapters(
     untrained = [mix for mix, stage in mixes.items() if store.find(stage.fingerprint) is None]
     if missing := [*lacking, *map(str, untrained)]:
         if not train_missing:
-            options = f"{plain.task.suite_option} --backbone {backbone.id}"
+            options = f"{plain.task.suite_option} --backbone {backbone.id}{f' --adapter {FULL}' if full else ''}"
             commands = [f"Train with `adapterstilts train-intermediate {name}{options}`." for name in lacking]
             commands += [f"'{mix}' is trained without --no-train." for mix in untrained]
             raise ArtifactError(
@@ -96,6 +97,8 @@ def intermediate_adapters(
         name: read_adapter(artifact)[1] if artifact else dict(new[name].composition.adapters[name])
         for name, artifact in found.items()
     } | {str(mix): stage.config for mix, stage in mixes.items()}
+    for name in singles:
+        check_alike(name, configs[name], full=full)
     operands = (expression.start,) if isinstance(expression, Chain) else expression.operands
     joined = {part.adapter: _config(part, configs) for part in operands}
     if plain.task.trained:
@@ -134,26 +137,22 @@ def _config(part: Adapter, configs: Mapping[str, dict[str, Any]]) -> dict[str, A
 
 
 def _newest(
-    name: str,
-    suite: str,
-    backbone: BackboneIdentity,
-    store: Store,
-    shape: Mapping[str, Any],
-    dropped: Collection[int],
-    reporter: Reporter,
+    name: str, plain: TrainingStage, store: Store, shape: Mapping[str, Any], reporter: Reporter
 ) -> Artifact | None:
-    """Return the newest adapter of a task of this suite on this backbone, and say so where there are several.
+    """Return the newest adapter of a task of the target's suite and backbone, and say so where there are several.
 
     An adapter of XTREME is one of XTREME-R, too, and the other way round. One that leaves out other layers than the
-    dropped ones is passed over.
+    dropped ones is passed over, and so is a whole backbone where the target is no such one.
     """
+    backbone, suite, dropped = plain.backbone, plain.task.suite, set(plain.settings.dropped)
+    full = plain.settings.adapter == FULL
 
     def fits(artifact: Artifact) -> bool:
         told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
         same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
         same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
         absent = read_layers(settings["drop_layers"]) if settings.get("drop_layers") else ()
-        same_shape = same_shape and set(absent) <= set(dropped)
+        same_shape = same_shape and set(absent) <= dropped and (settings.get("adapter") == FULL) is full
         identity = artifact.manifest.get("identity", {}).get("task", {})
         same_task = (base_suite(artifact.suite), artifact.manifest.get("task")) == (base_suite(suite), name)
         same_task = same_task and identity.get("definition", "") == get_suite(suite).task(name).definition

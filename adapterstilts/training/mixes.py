@@ -15,6 +15,7 @@ from adapterstilts.models.backbone import build_shared, load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.models.expression import Mix, Nothing
+from adapterstilts.models.full import FULL, check_full
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.layers import leaving_out
 from adapterstilts.models.saved import ADAPTER, MIXED, weights_file
@@ -85,6 +86,8 @@ class MixStage:
                 f"'{self.expression}': '{plain[0]}' is scored by its perplexity, which has no mean with the scores of "
                 f"others. Fuse it instead: {'+'.join(self.expression.names)}."
             )
+        if any(part.settings.adapter == FULL for part in self.parts):
+            check_full(self.expression)
         first = self.parts[0]
         for name in SHARED:
             for part in self.parts[1:]:

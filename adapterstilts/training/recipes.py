@@ -11,8 +11,15 @@ from typing import Any, get_args, get_type_hints
 
 from adapterstilts.bundled import read_zoo
 from adapterstilts.errors import SettingsError, nearest
+from adapterstilts.models.full import FULL
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.training.settings import TrainingSettings
+
+FULL_RATE = 0.1
+"""Learning rate of full fine-tuning over that of adapters, where the user gives none: recipes are for adapters.
+
+Adapters are trained with 1e-4 (Pfeiffer et al. 2021), XLM-R itself with 1e-5 (Phang et al. 2020).
+"""
 
 
 def recipe_settings(task: TaskSpec, changes: Mapping[str, Any] | None = None) -> TrainingSettings:
@@ -25,9 +32,11 @@ def recipe_settings(task: TaskSpec, changes: Mapping[str, Any] | None = None) ->
     Raises:
         SettingsError: the recipe or a given value is wrong.
     """
-    if task.definition:
-        return own_settings(task).replaced(changes or {})
-    return TrainingSettings().replaced(_read(task)).replaced(changes or {})
+    given = {name: value for name, value in (changes or {}).items() if value is not None}
+    own = own_settings(task) if task.definition else TrainingSettings().replaced(_read(task))
+    if given.get("adapter") == FULL != own.adapter:  # the recipe's rate is one for adapters
+        given = {"learning_rate": own.learning_rate * FULL_RATE} | given
+    return own.replaced(given)
 
 
 def own_settings(task: TaskSpec) -> TrainingSettings:

@@ -21,7 +21,11 @@ PRECISIONS = ("fp32", "bf16")
 class TrainingSettings:
     """How a stage is trained. Defaults per task come from the recipes of the zoo."""
 
-    adapter: str = setting("seq_bn", "Adapter configuration of the adapters library, such as seq_bn or double_seq_bn.")
+    adapter: str = setting(
+        "seq_bn",
+        "Adapter configuration of the adapters library, such as seq_bn or double_seq_bn; full trains the whole "
+        "backbone in its place.",
+    )
     reduction_factor: float | None = setting(
         None, "Hidden size over bottleneck size; the configuration's own if left out."
     )
@@ -31,7 +35,9 @@ class TrainingSettings:
     epochs: float = setting(3.0, "Passes over the training rows.")
     steps: int | None = setting(None, "Optimiser steps; takes the place of --epochs.")
     learning_rate: float = setting(
-        1e-4, "Peak learning rate; adapters want about 1e-4, ten times that of full fine-tuning."
+        1e-4,
+        "Peak learning rate; adapters want about 1e-4, ten times that of full fine-tuning (--adapter full takes a "
+        "tenth of the recipe's).",
     )
     warmup_ratio: float = setting(
         0.1, "Share of the steps in which the learning rate rises; it then falls linearly to 0."

@@ -21,6 +21,7 @@ from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_b
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
 from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing, reduced
+from adapterstilts.models.full import FULL, check_alike, check_full
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.layers import check_layers, leaving_out
 from adapterstilts.models.saved import check_labels, load_part, load_start, read_adapter, save_composed, trained_task
@@ -82,12 +83,16 @@ class TrainingStage:
             ExpressionError: the adapters cannot be put together; names the rule.
         """
         own = adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
-        dropped = self.settings.dropped
+        dropped, full = self.settings.dropped, self.settings.adapter == FULL
+        if full:
+            check_full(self.expression)
         below = reduced(self.expression)
         wanted = ("the start",) if isinstance(self.expression, Chain) else below.names
         if len(wanted) != len(self.inputs):
             raise ArtifactError(f"'{self.expression}' needs an artifact for {', '.join(wanted) or 'nothing'}.")
         given = [read_adapter(artifact) for artifact in self.inputs]
+        for name, config in given:
+            check_alike(name, config, full=full)
         if isinstance(self.expression, Chain):
             own = given.pop()[1]
         if odd := [name for (name, _), place in zip(given, wanted, strict=False) if name != place]:

@@ -139,7 +139,9 @@ class StiltsTrainer(AdapterTrainer):
         if "length" not in features.column_names:
             lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
             features = features.add_column("length", lengths)
-        super().__init__(
+        # AdapterTrainer refuses a model without adapters; the Trainer below it is what trains a whole backbone.
+        base = super(AdapterTrainer, self) if composed.composition.full else super()
+        base.__init__(
             model=composed.model,
             args=arguments,
             data_collator=training_collator(task, composed.backbone.tokenizer, settings.seed),
