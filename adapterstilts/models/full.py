@@ -40,10 +40,10 @@ def check_full(expression: Expression) -> None:
     """
     if isinstance(expression, Nothing) or (isinstance(expression, Chain) and isinstance(expression.start, Single)):
         return
+    chains = " or ".join(f"'chain({name})'" for name in expression.names)
     raise ExpressionError(
         f"'{expression}' joins adapters, and with --adapter full there is none: the backbone itself is trained, one "
-        f"task after the other. Type {' or '.join(repr(f'chain({name})') for name in expression.names)}, or choose another "
-        "--adapter."
+        f"task after the other. Type {chains}, or choose another --adapter."
     )
 
 

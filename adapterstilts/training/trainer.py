@@ -140,8 +140,8 @@ class StiltsTrainer(AdapterTrainer):
             lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
             features = features.add_column("length", lengths)
         # AdapterTrainer refuses a model without adapters; the Trainer below it is what trains a whole backbone.
-        base = super(AdapterTrainer, self) if composed.composition.full else super()
-        base.__init__(
+        begin: Any = super(AdapterTrainer, self).__init__ if composed.composition.full else super().__init__
+        begin(
             model=composed.model,
             args=arguments,
             data_collator=training_collator(task, composed.backbone.tokenizer, settings.seed),
