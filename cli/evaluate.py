@@ -43,6 +43,13 @@ def command(
     store: StoreFolder = None,
     max_eval_examples: MaxEvalExamples = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Rows a forward pass.")] = None,
+    drop_layers: Annotated[
+        str | None,
+        typer.Option(
+            "--drop-layers",
+            help="Skip the adapters of layers such as 0-4 (0 is the lowest) in this evaluation, and in the baseline's.",
+        ),
+    ] = None,
     reference: Reference = False,
     json: Json = False,
     csv: Csv = None,
@@ -72,6 +79,7 @@ def command(
             max_eval_examples=max_eval_examples,
             batch_size=batch_size,
             attention=attention is not None,
+            drop_layers=drop_layers,
             reporter=reporter,
         )
         show_transfer(transfer, json=json, csv_file=csv, reference=reference)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from adapterstilts.errors import SettingsError
+from adapterstilts.models.layers import layers_text
 from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB
 
 from .console import notes, print_json, result_console
@@ -148,7 +149,8 @@ def _title(transfer: Transfer) -> str:
     suite = "" if name == DEFAULT_SUITE else " in the lab" if name == LAB else f" in {name}"
     seeds = f", mean of {len(transfer.seeds)} seeds" if len(transfer.seeds) > 1 else ""
     where = f"{what}{suite} on {transfer.backbone}"
-    return f"{where}, {transfer.split} split{', zero-shot' if zero_shot else ''}{seeds}"
+    dropped = f", without adapters in layers {layers_text(transfer.drop_layers)}" if transfer.drop_layers else ""
+    return f"{where}, {transfer.split} split{', zero-shot' if zero_shot else ''}{seeds}{dropped}"
 
 
 def _table(transfer: Transfer) -> Table:

@@ -19,7 +19,15 @@ from adapterstilts.evaluation.scoring import decoded, scores_of, statistics_by_l
 from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.expression import ENSEMBLE
-from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed, members_of, trained_task
+from adapterstilts.models.layers import layers_text
+from adapterstilts.models.saved import (
+    check_labels,
+    load_backbone_of,
+    load_composed,
+    members_of,
+    read_composition,
+    trained_task,
+)
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
 from adapterstilts.store.promises import PlanningStore, Promise
@@ -68,6 +76,8 @@ class EvaluationRequest:
     sample_seed: int = 0
     batch_size: int = 32
     precision: str = "fp32"
+    drop_layers: tuple[int, ...] = ()
+    """Layers in which no adapter shall work, whatever was trained there."""
 
     def rows(self, task: TaskSpec, candidates: Candidates | None = None) -> Rows:
         """Load the rows to be answered; their candidates, too, unless they are given."""
@@ -113,6 +123,13 @@ def threshold_of(artifact: Artifact) -> float | None:
     return None if threshold is None else float(threshold)
 
 
+def more_dropped(artifact: Artifact, layers: Sequence[int]) -> tuple[int, ...]:
+    """Return those layers of the given ones in which an artifact has adapters."""
+    members = members_of(artifact) if layers else ()
+    own = frozenset.intersection(*(read_composition(member).left_out for member in members)) if members else ()
+    return tuple(layer for layer in layers if layer not in own)
+
+
 def encoding_settings(artifact: Artifact) -> EncodingSettings:
     """Return the lengths that an artifact was trained with."""
     settings = artifact.manifest["settings"]
@@ -126,6 +143,7 @@ def answers_of(
     title: str,
     batch_size: int,
     precision: str,
+    drop_layers: Sequence[int] = (),
     backbone: str | None = None,
     home: Path | None = None,
     reporter: Reporter,
@@ -140,6 +158,7 @@ def answers_of(
         rows: of the artifact's task.
         title: what the reporter is told that this is.
         batch_size, precision: as for ``predict_logits``.
+        drop_layers: in which no adapter and no fusion works now.
         backbone: id or folder of the backbone, where it is no longer where the artifact says.
         home: folder of the store that keeps encoded rows; None keeps none.
         reporter: told of the progress.
@@ -152,7 +171,8 @@ def answers_of(
 
     def logits_of(number: int, member: Artifact) -> list[np.ndarray]:
         nonlocal encoded
-        composed = load_composed(member, load_backbone_of(member, backbone), rows.task)
+        dropped = more_dropped(member, drop_layers)
+        composed = load_composed(member, load_backbone_of(member, backbone), rows.task, drop_layers=dropped)
         composed.to_device()
         if encoded is None:
             encoded = encode_rows(rows, composed.backbone.tokenizer, settings, training=False, home=home)
@@ -218,6 +238,9 @@ def run_evaluation(
         "encoding": dataclasses.asdict(settings),
         "precision": request.precision,
     }
+    dropped = more_dropped(artifact, request.drop_layers)
+    if dropped:
+        identity["drop_layers"] = layers_text(dropped)
     key = fingerprint(identity)
     name = str(artifact.manifest["name"])
     found = kept_evaluation(store, key, rows, started, name=name, of=artifact.id)
@@ -230,6 +253,7 @@ def run_evaluation(
         title=f"Evaluating {name} in {len(rows.languages)} languages",
         batch_size=request.batch_size,
         precision=request.precision,
+        drop_layers=request.drop_layers,
         backbone=backbone,
         home=store.home,
         reporter=reporter,

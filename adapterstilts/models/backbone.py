@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import AdapterStiltsError, BackboneError, ExpressionError
@@ -20,8 +21,10 @@ from adapterstilts.models.configs import adapter_config, check_fusible
 from adapterstilts.models.effects import check_effect
 from adapterstilts.models.expression import Fusion, Nothing
 from adapterstilts.models.fast_fusion import install
+from adapterstilts.models.full import WHOLE, backbone_keys
 from adapterstilts.models.heads import add_head
 from adapterstilts.models.identity import BackboneIdentity, config_hash, revision_of
+from adapterstilts.models.layers import check_layers, delete_fusion, keys_outside, left_out
 from adapterstilts.models.locations import (
     DEFAULT_BACKBONE,
     cannot_load,
@@ -118,14 +121,26 @@ def identify(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> Backb
         BackboneError, DataUnavailableError: as for ``load_backbone``.
     """
     location = locate(name)
+    config = _read_config(name, location, revision)
+    return BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
+
+
+def layer_count(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> int:
+    """Return how many layers a backbone has, without loading its weights.
+
+    Raises:
+        BackboneError, DataUnavailableError: as for ``load_backbone``.
+    """
+    return int(_read_config(name, locate(name), revision).num_hidden_layers)
+
+
+def _read_config(name: str, location: Path, revision: str | None) -> Any:
     try:
         from transformers import AutoConfig
 
-        options = reading_options(name, location, revision)
-        config = AutoConfig.from_pretrained(str(location), **options)
+        return AutoConfig.from_pretrained(str(location), **reading_options(name, location, revision))
     except Exception as error:
         raise cannot_load(name, location, error) from error
-    return BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
 
 
 def input_limit(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> int:
@@ -189,14 +204,21 @@ class ComposedModel:
         state = self.model.state_dict()
         return {key: state[key] for key in self.keys[part]}
 
-    def load_state(self, part: str, tensors: Mapping[str, Tensor], *, where: str) -> None:
+    def load_state(self, part: str, tensors: Mapping[str, Tensor], *, where: str, beyond: Collection[int] = ()) -> None:
         """Put tensors into a part, after comparing all names and shapes.
+
+        Args:
+            part: such as ``adapters/squad``.
+            tensors: by their exact names.
+            where: they come from, for messages.
+            beyond: layers that the tensors may belong to and the part has not; those are passed over.
 
         Raises:
             ArtifactError: a key is missing, unknown or misfit; names it.
         """
         own = self.state(part)
-        check_weights(tensors, own, where=where)
+        kept = keys_outside(self.model, tensors, beyond) if beyond else tensors
+        check_weights({key: tensors[key] for key in kept}, own, where=where)
         import torch
 
         with torch.no_grad():
@@ -231,8 +253,8 @@ def build(
 ) -> ComposedModel:
     """Add a composition's adapters, fusion and head to a backbone that has none yet.
 
-    Only the composition's trained parts require gradients: adapter on top, fusion unless it is frozen, head. New
-    weights are drawn from ``seed``.
+    Only the composition's trained parts require gradients: the adapter on top (or the backbone itself, with ``full``),
+    the fusion unless it is frozen, the head. New weights are drawn from ``seed``.
 
     Args:
         backbone: freshly loaded.
@@ -243,6 +265,7 @@ def build(
     Raises:
         ExpressionError: the adapters cannot be fused or stacked; names the rule.
         BackboneError: the backbone has no head of this kind, or already carries adapters.
+        SettingsError: the backbone does not have a layer that is left out, or an adapter is left out of all.
     """
     from adapters.composition import Fuse, Stack
     from transformers import set_seed
@@ -259,8 +282,11 @@ def build(
         add()
         keys[part] = tuple(sorted(set(model.state_dict()) - before))
 
+    stacked = () if composition.full else composition.stacked
     _check_names(model, composition.stacked)
-    for name in composition.stacked:
+    if composition.full:
+        keys[WHOLE] = backbone_keys(model)
+    for name in stacked:
         config = adapter_config(dict(composition.adapters[name]))
         factor = composition.adapters[name].get("reduction_factor")
         if isinstance(factor, (int, float)) and factor > model.config.hidden_size:
@@ -268,6 +294,8 @@ def build(
                 f"The reduction factor of '{name}', {factor:g}, is above the hidden size of '{backbone.identity.id}', "
                 f"{model.config.hidden_size}: nothing would be left of the bottleneck."
             )
+        count = sum(1 for _ in model.iter_layers())
+        check_layers(left_out(composition.adapters[name]), count, what=backbone.identity.id)
         try:
             added(f"adapters/{name}", lambda name=name, config=config: model.add_adapter(name, config=config))
         except (AssertionError, ValueError, TypeError, RuntimeError) as error:  # NotImplementedError is a RuntimeError
@@ -276,7 +304,12 @@ def build(
         fused = {name: composition.adapters[name] for name in expression.names}
         check_fusible(fused, None if composition.top is None else composition.adapters[composition.top])
         config = dict(composition.fusion or {})
-        added("fusion", lambda: model.add_adapter_fusion(list(expression.names), config=copy.deepcopy(config)))
+
+        def add_fusion() -> None:
+            model.add_adapter_fusion(list(expression.names), config=copy.deepcopy(config))
+            delete_fusion(model, ",".join(expression.names), composition.left_out)
+
+        added("fusion", add_fusion)
         if fusion_dropout is not None:
             for module in model.modules():
                 if type(module).__name__ == "BertFusion":
@@ -289,15 +322,17 @@ def build(
         below = (Fuse(*expression.names),)
     elif not isinstance(expression, Nothing):
         below = expression.names
-    model.set_active_adapters(below[0] if composition.top is None else Stack(*below, composition.top))
+    if not composition.full:
+        model.set_active_adapters(below[0] if composition.top is None else Stack(*below, composition.top))
     head = composition.head_name
     model.active_head = head  # on a bare fusion the library finds none
     if model.active_head != head or set(model.heads) != {head}:
         raise BackboneError(f"The head '{head}' could not be made the active one.")  # pragma: no cover
 
     inputs = composition.head.outputs if composition.head.kind == "multiple_choice" else 1
-    own = {part: names for part, names in keys.items() if part in composition.parts}
-    check_effect(model, own, inputs=inputs, what=composition.drawing())
+    own = {part: names for part, names in keys.items() if part in composition.parts and part != WHOLE}
+    if own:
+        check_effect(model, own, inputs=inputs, what=composition.drawing())
     trained = {key for part in composition.trained_parts for key in keys[part]}
     for key, parameter in model.named_parameters():
         parameter.requires_grad_(key in trained)

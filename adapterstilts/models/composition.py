@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.expression import Fusion, Nothing, Single, reduced
+from adapterstilts.models.full import WHOLE, is_full
 from adapterstilts.models.grammar import parse
+from adapterstilts.models.layers import leaving_out, left_out
 from adapterstilts.tasks.formats.base import HeadKind, HeadSpec
 
 HEAD_KINDS = get_args(HeadKind)
@@ -46,6 +48,8 @@ class Composition:
         absent = [name for name in self.stacked if name not in self.adapters]
         if absent:
             raise ExpressionError(f"No configuration is given for the adapter {', '.join(absent)}.")
+        if not isinstance(self.expression, Nothing) and any(is_full(config) for config in self.adapters.values()):
+            raise ExpressionError(f"'{self.expression}' joins adapters, and a whole backbone (full) is none.")
         prompts = [name for name, config in self.adapters.items() if "prompt_length" in config]
         if prompts and self.head.kind in ("question_answering", "tagging", "masked_lm"):
             raise ExpressionError(
@@ -69,11 +73,26 @@ class Composition:
         return ",".join(self.expression.names) if isinstance(self.expression, Fusion) else None
 
     @property
+    def full(self) -> bool:
+        """Whether the backbone itself is trained, and there is no adapter."""
+        return self.top is not None and is_full(self.adapters[self.top])
+
+    @property
+    def top_part(self) -> str:
+        """Name of the part that is trained under the head: the adapter on top, or the backbone itself."""
+        return WHOLE if self.full else f"adapters/{self.top}"
+
+    @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the separately stored parts: ``adapters/NAME``, ``fusion``, ``head`` (not the backbone's own)."""
+        """Names of the separately stored parts: ``adapters/NAME``, ``fusion``, ``head`` (not the backbone's own).
+
+        With ``--adapter full``, ``backbone`` stands in the place of the adapter.
+        """
         fusion = ("fusion",) if self.fusion_name else ()
         head = () if self.head.kind == "masked_lm" else ("head",)
-        return (*(f"adapters/{name}" for name in self.stacked), *fusion, *head)
+        below = (f"adapters/{name}" for name in self.expression.names)
+        top = () if self.top is None else (self.top_part,)
+        return (*below, *top, *fusion, *head)
 
     @property
     def trained_parts(self) -> tuple[str, ...]:
@@ -81,13 +100,36 @@ class Composition:
         frozen = {f"adapters/{name}" for name in self.expression.names} | ({"fusion"} if self.frozen_fusion else set())
         return tuple(part for part in self.parts if part not in frozen)
 
+    @property
+    def left_out(self) -> frozenset[int]:
+        """The layers in which no adapter works."""
+        return frozenset.intersection(*(left_out(config) for config in self.adapters.values()))
+
+    def left_out_of(self, part: str) -> frozenset[int]:
+        """Return the layers in which a part has nothing."""
+        kind, _, name = part.partition("/")
+        if kind == "adapters":
+            return left_out(self.adapters[name])
+        return self.left_out if kind == "fusion" else frozenset()
+
+    def without(self, layers: Collection[int]) -> Composition:
+        """Return the composition with no adapter and no fusion in these layers, either.
+
+        Raises:
+            ExpressionError: an adapter cannot be left out of single layers.
+        """
+        adapters = {
+            name: leaving_out(name, config, left_out(config).union(layers)) for name, config in self.adapters.items()
+        }
+        return dataclasses.replace(self, adapters=adapters)
+
     def drawing(self) -> str:
         """Return the composition as a line of text, from the backbone upwards."""
         below = {Nothing: "", Fusion: f"Fuse({', '.join(self.expression.names)}), "}.get(
             type(self.expression), "".join(f"{name}, " for name in self.expression.names)
         )
         stack = below.removesuffix(", ") if self.top is None else f"Stack({below}{self.top})"
-        return f"{stack} → {self.head.kind} head '{self.head_name}'"
+        return f"{'the whole backbone' if self.full else stack} → {self.head.kind} head '{self.head_name}'"
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``composition.json``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,10 @@ from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.expression import ENSEMBLE, Fusion, Nothing, reduced
+from adapterstilts.models.full import WHOLE, is_full
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.layers import left_out
 from adapterstilts.store.artifacts import ID_DIGITS, Artifact, Store, write_json
 from adapterstilts.store.weights import load_weights, save_weights
 from adapterstilts.tasks.formats.base import HeadSpec
@@ -41,7 +44,7 @@ def weights_file(part: str) -> str:
 
 
 def save_composed(composed: ComposedModel, folder: Path) -> None:
-    """Write ``composition.json`` and a safetensors file for each adapter, the fusion and the head."""
+    """Write ``composition.json`` and a safetensors file for each adapter (or the backbone), the fusion and the head."""
     write_json(folder / COMPOSITION, composed.composition.to_json())
     for part in composed.composition.parts:
         save_weights(folder / weights_file(part), composed.state(part))
@@ -109,15 +112,19 @@ def load_backbone_of(artifact: Artifact, name: str | None = None) -> Backbone:
     return load_backbone(name or told.id, told.hub_revision)
 
 
-def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> ComposedModel:
+def load_composed(
+    artifact: Artifact, backbone: Backbone, task: TaskSpec, *, drop_layers: Collection[int] = ()
+) -> ComposedModel:
     """Build the model an artifact describes and fill it with the artifact's weights.
 
     Args:
         artifact: of kind ``intermediate`` or ``target``.
         backbone: freshly loaded.
         task: the task of the artifact's head.
+        drop_layers: layers in which no adapter shall work, beside those that the artifact leaves out.
 
     Raises:
+        ExpressionError, SettingsError: layers that cannot be dropped.
         ArtifactError: another backbone, another label map, a missing, unknown or misfit key, or other bytes than
             were written; names what it is.
     """
@@ -126,6 +133,8 @@ def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> Com
     composition = read_composition(artifact)
     if composition.head.labels != tuple(artifact.manifest["labels"]):
         raise ArtifactError(f"The labels of '{artifact.path / COMPOSITION}' are not those of the manifest.")
+    if drop_layers:
+        composition = composition.without(drop_layers)
     composed = build(backbone, composition, seed=0)
     for part in composition.parts:
         load_part(composed, part, artifact)
@@ -162,34 +171,42 @@ def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
 def load_part(composed: ComposedModel, part: str, artifact: Artifact) -> None:
     """Fill one part, such as ``adapters/squad``, from an artifact.
 
+    What the artifact has in layers that the part leaves out is not taken.
     The keys are compared before the file's hash, since a wrong key says more than a wrong hash.
     """
     name = weights_file(part)
     path = artifact.path / name
-    composed.load_state(part, load_weights(path), where=f"The weights file '{path}'")
+    beyond = composed.composition.left_out_of(part) - left_out(read_adapter(artifact)[1])
+    composed.load_state(part, load_weights(path), where=f"The weights file '{path}'", beyond=beyond)
     artifact.file(name)
 
 
 def read_weights(artifact: Artifact, name: str) -> dict[str, Tensor]:
     """Return the weights of the adapter that an artifact gives to others, as those of an adapter called ``name``.
 
+    Where there is no adapter, since the backbone itself was trained, they are the backbone's.
+
     Raises:
         ArtifactError: as for ``read_adapter``, or other bytes than were written.
     """
-    own, _ = read_adapter(artifact)
+    own, config = read_adapter(artifact)
+    if is_full(config):
+        return load_weights(artifact.file(weights_file(WHOLE)))
     tensors = load_weights(artifact.file(weights_file(f"adapters/{own}")))
     return {".".join(name if part == own else part for part in key.split(".")): tensors[key] for key in tensors}
 
 
 def load_start(composed: ComposedModel, artifact: Artifact) -> None:
-    """Fill the adapter on top with the weights of another one, which it is trained on from.
+    """Fill the adapter on top, or the backbone itself, with the weights that it is trained on from.
 
     Raises:
         ArtifactError: as for ``read_weights``, or a key is missing, unknown or misfit.
     """
     top = composed.composition.top
     assert top is not None
-    composed.load_state(f"adapters/{top}", read_weights(artifact, top), where=f"The adapter of '{artifact.id}'")
+    beyond = composed.composition.left_out - left_out(read_adapter(artifact)[1])
+    where = f"The adapter of '{artifact.id}'"
+    composed.load_state(composed.composition.top_part, read_weights(artifact, top), where=where, beyond=beyond)
 
 
 def members_of(artifact: Artifact) -> tuple[Artifact, ...]:

@@ -167,7 +167,8 @@ def _evaluations(store: Store, name: str) -> list[Artifact]:
         return [found]
 
     def fits(item: Artifact) -> bool:
-        return item.manifest.get("of") == found.id and item.manifest.get("split") == "test"
+        whole = "drop_layers" not in item.manifest.get("identity", {})
+        return whole and item.manifest.get("of") == found.id and item.manifest.get("split") == "test"
 
     by_task: dict[str, list[Artifact]] = {}
     for evaluation in store.all("evaluation", fits):

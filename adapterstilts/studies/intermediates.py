@@ -9,7 +9,8 @@ from adapterstilts.data.sources import check_rows_access
 from adapterstilts.errors import ArtifactError, ExpressionError, unknown
 from adapterstilts.models.configs import check_fusible, merged_config
 from adapterstilts.models.expression import Adapter, Expression, Fusion, Mix, Single, members, needed, trained_parts
-from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.full import FULL, check_alike, check_full
+from adapterstilts.models.layers import leaving_out, read_layers
 from adapterstilts.models.saved import HEADLESS, read_adapter, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
@@ -65,6 +66,9 @@ def intermediate_adapters(
         limit: longest input that the backbone takes.
         settings: what the user gave; ``use`` and ``train_missing`` as for ``compose``.
     """
+    full = plain.settings.adapter == FULL
+    if full and plain.task.trained:
+        check_full(expression)
     backbone, suite = plain.backbone, plain.task.suite
     leaves = trained_parts(expression)
     singles = [part.name for part in leaves if isinstance(part, Single)]
@@ -87,9 +91,11 @@ def intermediate_adapters(
         if base_suite(artifact.suite) != base_suite(suite):
             raise ArtifactError(f"--use '{artifact.id}' is of the suite '{artifact.suite}', not of '{suite}'.")
         trained_task(artifact)
-    # The way an adapter is built concerns both stages; all else in the settings is about the target stage.
-    shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
-    found = {name: given.get(name) or _newest(name, suite, backbone, store, shape, reporter) for name in singles}
+    # The way an adapter is built concerns both stages; all else in the settings is about the target stage. Its dropped
+    # layers, too: new adapters work in all layers, so that other targets can use them, and lose those here.
+    shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")} | ({"adapter": FULL} if full else {})
+    dropped = plain.settings.dropped
+    found = {name: given.get(name) or _newest(name, plain, store, shape, reporter) for name in singles}
 
     def stage_of(name: str) -> TrainingStage:
         return _stage_of(name, plain, shape)
@@ -99,7 +105,7 @@ def intermediate_adapters(
     untrained = [mix for mix, stage in mixes.items() if store.find(stage.fingerprint) is None]
     if missing := [*lacking, *map(str, untrained)]:
         if not train_missing:
-            options = f"{plain.task.suite_option} --backbone {backbone.id}"
+            options = f"{plain.task.suite_option} --backbone {backbone.id}{f' --adapter {FULL}' if full else ''}"
             commands = [f"Train with `adapterstilts train-intermediate {name}{options}`." for name in lacking]
             commands += [f"'{mix}' is trained without --no-train." for mix in untrained]
             raise ArtifactError(
@@ -113,8 +119,12 @@ def intermediate_adapters(
         name: read_adapter(artifact)[1] if artifact else dict(new[name].composition.adapters[name])
         for name, artifact in found.items()
     } | {str(mix): stage.config for mix, stage in mixes.items()}
+    for name in singles:
+        check_alike(name, configs[name], full=full)
     operands = needed(expression)
     joined = {part.adapter: _config(part, configs) for part in operands}
+    if plain.task.trained:
+        joined = {name: leaving_out(name, config, dropped) for name, config in joined.items()}
     for alone in members(expression):
         if isinstance(alone, Fusion):
             fused = {part.adapter: joined[part.adapter] for part in alone.parts}
@@ -198,17 +208,22 @@ def _config(part: Adapter, configs: Mapping[str, dict[str, Any]]) -> dict[str, A
 
 
 def _newest(
-    name: str, suite: str, backbone: BackboneIdentity, store: Store, shape: Mapping[str, Any], reporter: Reporter
+    name: str, plain: TrainingStage, store: Store, shape: Mapping[str, Any], reporter: Reporter
 ) -> Artifact | None:
-    """Return the newest adapter of a task of this suite on this backbone, and say so where there are several.
+    """Return the newest adapter of a task of the target's suite and backbone, and say so where there are several.
 
-    An adapter of XTREME is one of XTREME-R, too, and the other way round.
+    An adapter of XTREME is one of XTREME-R, too, and the other way round. One that leaves out other layers than the
+    dropped ones is passed over, and so is a whole backbone where the target is no such one.
     """
+    backbone, suite, dropped = plain.backbone, plain.task.suite, set(plain.settings.dropped)
+    full = plain.settings.adapter == FULL
 
     def fits(artifact: Artifact) -> bool:
         told, settings = artifact.manifest.get("backbone", {}), artifact.manifest.get("settings", {})
         same_backbone = all(told.get(key) == value for key, value in backbone.key.items())
         same_shape = all(value in (None, settings.get(key)) for key, value in shape.items())
+        absent = read_layers(settings["drop_layers"]) if settings.get("drop_layers") else ()
+        same_shape = same_shape and set(absent) <= dropped and (settings.get("adapter") == FULL) is full
         identity = artifact.manifest.get("identity", {}).get("task", {})
         same_task = (base_suite(artifact.suite), artifact.manifest.get("task")) == (base_suite(suite), name)
         same_task = same_task and identity.get("definition", "") == get_suite(suite).task(name).definition

@@ -15,10 +15,11 @@ from adapterstilts.data.sources import check_rows_access, root_of_suite
 from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.fusion_attention import Weight, check_fused, run_attention
-from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
-from adapterstilts.models.backbone import identify, input_limit
+from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, more_dropped, run_evaluation, task_of
+from adapterstilts.models.backbone import identify, input_limit, layer_count
 from adapterstilts.models.expression import ENSEMBLE, Ensemble, Expression, Fusion, Nothing, members, needed
 from adapterstilts.models.grammar import parse
+from adapterstilts.models.layers import layers_text, read_layers
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
@@ -56,6 +57,8 @@ class Transfer:
     """``intermediate`` where the fusion was trained on the intermediate tasks, before there was a target."""
     attention: tuple[Weight, ...] | None = None
     """How much the fusion takes of each adapter, by language and layer, where that was asked for."""
+    drop_layers: tuple[int, ...] = ()
+    """The layers in which no adapter worked in the evaluation alone."""
     layers: Mapping[str, Any] | None = None
     """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
 
@@ -81,6 +84,7 @@ class Transfer:
             "composition": self.composition,
             "backbone": self.backbone,
             "split": self.split,
+            **({"drop_layers": layers_text(self.drop_layers)} if self.drop_layers else {}),
             "seeds": list(self.seeds),
             **self.comparison.to_json(),
             "skipped": dict(self.skipped),
@@ -236,6 +240,7 @@ def compose(
 
     limit = input_limit(backbone, revision)
     plain.check_length(limit)
+    plain.check_layers(layer_count(backbone, revision))
     inputs, stages = intermediates(limit)
     adapters = {} if fused_on else dict(zip(needed(parsed), inputs, strict=True))
 
@@ -292,6 +297,7 @@ def evaluate(
     max_eval_examples: int | None = None,
     batch_size: int | None = None,
     attention: bool = False,
+    drop_layers: str | None = None,
     reporter: Reporter | None = None,
 ) -> Transfer:
     """Evaluate a stored adapter or composition in all languages of its task, in one pass.
@@ -308,6 +314,8 @@ def evaluate(
         data_root, store, max_eval_examples, reporter: as for ``compose``.
         batch_size: rows a forward pass; None is that of training.
         attention: also tell how much the artifact's fusion takes of each adapter, in a pass of its own.
+        drop_layers: layers such as ``0-4`` in which no adapter and no fusion works now, whatever was trained there
+            (AdapterDrop, https://arxiv.org/abs/2010.11918); the baseline leaves them out, too.
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do.
@@ -317,10 +325,16 @@ def evaluate(
     spec = task_of(found, suite)
     if attention:
         check_fused(found)
+        if drop_layers is not None:
+            raise SettingsError("--attention tells of a fusion in all its layers; leave --drop-layers out.")
     trained = TrainingSettings(**found.manifest["settings"])
     if batch_size is not None:
         trained = trained.replaced({"batch_size": batch_size})
     request = _request(spec, languages, split, data_root, max_eval_examples, trained)
+    if drop_layers is not None:
+        request = replace(request, drop_layers=read_layers(drop_layers))
+        if not more_dropped(found, request.drop_layers):
+            raise SettingsError(f"--drop-layers {drop_layers}: '{found.id}' has no adapters in these layers anyway.")
     other = kept.get(baseline) if baseline else _baseline_of(found, kept)
     if other is not None and not _same_task(task_of(other), spec):
         raise ArtifactError(f"The baseline '{other.id}' is for '{task_of(other).name}', not for '{spec.name}'.")
@@ -348,6 +362,7 @@ def evaluate(
         skipped=rows.skipped,
         fused_on=found.manifest.get("fused_on"),
         attention=in_order or None,
+        drop_layers=request.drop_layers,
     )
 
 

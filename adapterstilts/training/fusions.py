@@ -30,8 +30,10 @@ from adapterstilts.training.resources import make_deterministic
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import CURVE, StageResult, TrainingStage, made_once
 
+#: Settings of adapters.
+SHAPE = ("adapter", "reduction_factor", "drop_layers")
 #: Settings of which a fusion has one each; the adapters' own are those that they were trained with.
-SHARED = (*(name for name in together.SHARED if name not in ("adapter", "reduction_factor")), "fusion_dropout")
+SHARED = (*(name for name in together.SHARED if name not in SHAPE), "fusion_dropout")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from adapterstilts.models.backbone import build_shared, load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.models.expression import Mix, Nothing
+from adapterstilts.models.full import FULL, check_full
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.layers import leaving_out
 from adapterstilts.models.saved import ADAPTER, MIXED, weights_file
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store, write_json, write_lines
@@ -57,6 +59,8 @@ class MixStage:
                 f"'{self.expression}' trains one adapter, and the recipes of its tasks want two: {odd}. Choose one "
                 "with --adapter and --reduction-factor, or set it alike in the task files."
             )
+        if any(part.settings.adapter == FULL for part in self.parts):
+            check_full(self.expression)
         _ = self.compositions
 
     @property
@@ -72,7 +76,8 @@ class MixStage:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Configuration of the adapter."""
-        return adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
+        config = adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
+        return leaving_out(self.expression.adapter, config, self.settings.dropped)
 
     @cached_property
     def compositions(self) -> dict[str, Composition]:
@@ -115,12 +120,13 @@ class MixStage:
 
     def known(self) -> dict[str, Any]:
         """Return what the manifest says that is known before anything is trained; the steps are not."""
+        told = self.settings.to_json()
         return {
             "suite": self.parts[0].task.suite,
             "expression": str(self.expression),
             "tasks": list(self.expression.names),
             "backbone": dataclasses.asdict(self.backbone),
-            "settings": {key: getattr(self.settings, key) for key in (*SHARED, "learning_rate", "evaluations")},
+            "settings": {key: told[key] for key in (*SHARED, "learning_rate", "evaluations") if key in told},
             "inputs": [],
             "identity": self.identity(),
         }

@@ -22,7 +22,9 @@ from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_b
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
 from adapterstilts.models.expression import ENSEMBLE, Chain, Expression, Fusion, Nothing, reduced
+from adapterstilts.models.full import FULL, check_alike, check_full
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.layers import check_layers, leaving_out
 from adapterstilts.models.saved import (
     COMPOSITION,
     FUSED,
@@ -110,7 +112,11 @@ class TrainingStage:
         """
         own = adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
         head = FORMATS[self.task.format].head(self.task)
+        dropped, full = self.settings.dropped, self.settings.adapter == FULL
+        if full:
+            check_full(self.expression)
         below = reduced(self.expression)
+        own = own if isinstance(self.expression, Chain) else leaving_out(self.task.name, own, dropped)
         if self.on_fusion:
             fused, configs, frozen = read_fusion(self.inputs[0])
             if fused != below:
@@ -121,10 +127,13 @@ class TrainingStage:
         if len(wanted) != len(self.inputs):
             raise ArtifactError(f"'{self.expression}' needs an artifact for {', '.join(wanted) or 'nothing'}.")
         given = [read_adapter(artifact) for artifact in self.inputs]
+        for name, config in given:
+            check_alike(name, config, full=full)
         if isinstance(self.expression, Chain):
-            own = given.pop()[1]
+            own = leaving_out(self.task.name, given.pop()[1], dropped)
         if odd := [name for (name, _), place in zip(given, wanted, strict=False) if name != place]:
             raise ArtifactError(f"The artifact of the adapter '{odd[0]}' is none of '{self.expression}'.")
+        given = [(name, leaving_out(name, config, dropped)) for name, config in given]
         fusion = None
         if isinstance(below, Fusion):
             check_fusible(dict(given), own)
@@ -139,7 +148,7 @@ class TrainingStage:
             inputs: fingerprints of that expression's adapters.
         """
         chosen = self.expression if expression is None else expression
-        settings = dataclasses.asdict(self.settings)
+        settings = self.settings.to_json()
         if not isinstance(chosen, Fusion):
             settings["fusion_dropout"] = None  # has no effect without a fusion
         suite = base_suite(self.task.suite)  # what trains on the same rows is the same artifact in both
@@ -165,7 +174,7 @@ class TrainingStage:
             **({"fused_on": "intermediate"} if self.on_fusion else {}),
             "labels": list(self.composition.head.labels),
             "backbone": dataclasses.asdict(self.backbone),
-            "settings": dataclasses.asdict(self.settings),
+            "settings": self.settings.to_json(),
             "inputs": [artifact.id for artifact in self.inputs],
             "identity": self.identity(),
         }
@@ -194,6 +203,14 @@ class TrainingStage:
                 f"--max-length {self.settings.max_length} is more than '{self.backbone.id}' can take; give at most "
                 f"{limit}{again if self.kind == 'intermediate' else ''}."
             )
+
+    def check_layers(self, count: int) -> None:
+        """Compare the dropped layers with the number of the backbone's layers.
+
+        Raises:
+            SettingsError: there is no such layer, or none is left.
+        """
+        check_layers(self.settings.dropped, count, what=self.backbone.id)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -24,6 +24,7 @@ from adapterstilts.training.stages import TrainingStage, checkpoints_for, data_j
 SHARED = (
     "adapter",
     "reduction_factor",
+    "drop_layers",
     "warmup_ratio",
     "gradient_accumulation",
     "weight_decay",

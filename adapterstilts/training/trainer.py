@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from adapters import AdapterTrainer
 from adapters.trainer import AdapterTrainerCallback
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
@@ -141,7 +142,9 @@ class StiltsTrainer(ResumableTrainer):
         if "length" not in features.column_names:
             lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
             features = features.add_column("length", lengths)
-        super().__init__(
+        # AdapterTrainer refuses a model without adapters; the Trainer below it is what trains a whole backbone.
+        begin: Any = super(AdapterTrainer, self).__init__ if composed.composition.full else super().__init__
+        begin(
             model=composed.model,
             args=arguments,
             data_collator=training_collator(task, composed.backbone.tokenizer, settings.seed),

@@ -38,6 +38,16 @@ def test_evaluating_one_language_of_an_intermediate_adapter(own_world: World) ->
     }
 
 
+def test_an_evaluation_without_layers_says_so(own_world: World) -> None:
+    options = ("--data-root", own_world.mirror, "--store", own_world.store, "--languages", "en")
+    made = document("evaluate", "evaluate", own_world.artifact("fusion"), *options, "--drop-layers", "0")
+    assert made["drop_layers"] == "0"
+    told = call("evaluate", own_world.artifact("fusion"), *options, "--drop-layers", "0").stdout
+    assert "split, zero-shot, without adapters in layers 0\n" in told
+    assert "without adapters" not in call("evaluate", own_world.artifact("fusion"), *options).stdout
+    assert "no layer 2" in refused("evaluate", own_world.artifact("fusion"), *options, "--drop-layers", "2")
+
+
 @pytest.mark.parametrize("option", ["--batch-size", "--max-eval-examples"])
 def test_evaluating_takes_at_least_one(option: str, world: World) -> None:
     told = refused(

@@ -131,9 +131,9 @@ def test_one_member_at_a_time_is_in_memory(
     ensemble = run_ensemble(stage_of(member, "xnli", "none", "mnli"), kept).artifact
     seen: list[Any] = []
 
-    def loaded(artifact: Artifact, *rest: Any) -> Any:
+    def loaded(artifact: Artifact, *rest: Any, **options: Any) -> Any:
         assert all(weights() is None for weights in seen), "the model before is still there"
-        composed = load_composed(artifact, *rest)
+        composed = load_composed(artifact, *rest, **options)
         seen.append(weakref.ref(next(composed.model.parameters())))
         return composed
 
