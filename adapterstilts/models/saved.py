@@ -176,9 +176,16 @@ def load_part(composed: ComposedModel, part: str, artifact: Artifact) -> None:
     """
     name = weights_file(part)
     path = artifact.path / name
-    beyond = composed.composition.left_out_of(part) - left_out(read_adapter(artifact)[1])
+    beyond = composed.composition.left_out_of(part) - _left_out_of(artifact)
     composed.load_state(part, load_weights(path), where=f"The weights file '{path}'", beyond=beyond)
     artifact.file(name)
+
+
+def _left_out_of(artifact: Artifact) -> frozenset[int]:
+    """Return the layers in which what an artifact holds has nothing."""
+    if artifact.kind == FUSED:
+        return frozenset.intersection(*map(left_out, read_fusion(artifact)[1].values()))
+    return left_out(read_adapter(artifact)[1])
 
 
 def read_weights(artifact: Artifact, name: str) -> dict[str, Tensor]:
