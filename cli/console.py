@@ -49,6 +49,13 @@ def session() -> Iterator[Reporter]:
         raise typer.Exit(INTERRUPTED) from None
 
 
+def foreign(text: str) -> str:
+    """Return a text that somebody else wrote as one that only shows: no markup, no control signs."""
+    from adapterstilts.store.hub import clean
+
+    return escape(clean(text))
+
+
 def print_json(document: Any) -> None:
     """Write one JSON document to stdout."""
     write_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

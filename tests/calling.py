@@ -27,6 +27,8 @@ COMMANDS = (
     "tasks",
     "languages",
     "fetch",
+    "push",
+    "pull",
     "runs",
 )
 #: Options with which training takes a moment.

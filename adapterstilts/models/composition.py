@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from adapterstilts.errors import ArtifactError, ExpressionError
-from adapterstilts.models.expression import Fusion, Nothing, Single, reduced
+from adapterstilts.models.expression import NAME, Fusion, Nothing, Single, reduced
 from adapterstilts.models.grammar import parse
 from adapterstilts.tasks.formats.base import HeadKind, HeadSpec
 
@@ -92,7 +92,7 @@ class Composition:
                 ("head.kind", head["kind"] in HEAD_KINDS),
                 ("head.outputs", type(head["outputs"]) is int and head["outputs"] > 0),
                 ("head.labels", _is_list_of_texts(head["labels"])),
-                ("top", isinstance(value["top"], str)),
+                ("top", isinstance(value["top"], str) and NAME.fullmatch(value["top"])),
                 ("adapters", isinstance(adapters, dict) and all(isinstance(item, dict) for item in adapters.values())),
                 ("fusion", fusion is None or isinstance(fusion, dict)),
             )

@@ -148,6 +148,10 @@ class Store:
         fits = [item for item in found if kind in (None, item.kind) and (where is None or where(item))]
         return sorted(fits, key=lambda item: (str(item.manifest["created"]), item.id))
 
+    def unreadable(self) -> list[tuple[Path, ArtifactError]]:
+        """Return the folders of artifacts whose manifest cannot be read, with what is wrong."""
+        return [(folder, error) for folder in self._folders("*") if (error := _fault(folder)) is not None]
+
     @contextmanager
     def create(self, kind: str, name: str, fingerprint: str, manifest: dict[str, Any]) -> Iterator[Path]:
         """Give a folder to write an artifact's files into; it enters the store, with its manifest, when the block ends.
@@ -158,7 +162,7 @@ class Store:
             fingerprint: of the stage that made it.
             manifest: everything else the manifest shall say; may be added to inside the block.
         """
-        artifact_id = f"{_slug(name)}-{fingerprint[:ID_DIGITS]}"
+        artifact_id = id_of(name, fingerprint)
         target = self.home / "artifacts" / kind / artifact_id
         with new_folder(target, self.home) as folder:
             yield folder
@@ -218,6 +222,14 @@ def read_artifact(folder: Path) -> Artifact:
     return Artifact(folder, manifest)
 
 
+def _fault(folder: Path) -> ArtifactError | None:
+    try:
+        read_artifact(folder)
+    except ArtifactError as error:
+        return error
+    return None
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON document for people to read, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,5 +243,6 @@ def write_lines(path: Path, records: list[Any]) -> None:
         stream.writelines(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records)
 
 
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.+]+", "-", name).strip("-.")
+def id_of(name: str, fingerprint: str) -> str:
+    """Return the id of an artifact: its name as a file can be called, and the beginning of its fingerprint."""
+    return f"{re.sub(r'[^A-Za-z0-9_.+]+', '-', name).strip('-.')}-{fingerprint[:ID_DIGITS]}"
