@@ -42,7 +42,7 @@ def session() -> Iterator[Reporter]:
     try:
         yield ConsoleReporter()
     except AdapterStiltsError as error:
-        notes.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+        notes.print(f"[bold red]Error:[/] {foreign(str(error))}", soft_wrap=True)
         raise typer.Exit(MISTAKE) from None
     except KeyboardInterrupt:
         notes.print("Interrupted. What was finished before is kept; the same command goes on from there.")

@@ -168,10 +168,11 @@ def _use(manifest: Mapping[str, Any], facts: CardFacts) -> str:
         lines.append(f"adapterstilts evaluate {manifest['id']}{local}")
     if manifest["kind"] == "intermediate":
         lines.append(f"adapterstilts compose {manifest['task']} --target TASK --use {manifest['id']}{local}")
+    encoder = "FOLDER" if _off_hub(manifest["backbone"]["id"]) else manifest["backbone"]["id"]
     library = (
         "from adapters import AutoAdapterModel\nfrom huggingface_hub import snapshot_download\n\n"
         f"folder = snapshot_download({facts.repo!r})\n"
-        f"model = AutoAdapterModel.from_pretrained({manifest['backbone']['id']!r})\n"
+        f"model = AutoAdapterModel.from_pretrained({encoder!r})\n"
     )
     if facts.library == "load_adapter":
         library += "model.load_adapter(folder, use_safetensors=True, set_active=True)"

@@ -357,8 +357,9 @@ def hub() -> Hub:
     Raises:
         DataUnavailableError: it is not there, or offline work was asked for.
     """
-    if offline_requested() or not hub_reachable():
-        asked = "HF_HUB_OFFLINE is set" if offline_requested() else f"{hub_endpoint()} does not answer"
+    asked_for = offline_requested()  # asked first, since a Hub that does not answer sets it for the clients
+    if asked_for or not hub_reachable():
+        asked = "HF_HUB_OFFLINE is set" if asked_for else f"{hub_endpoint()} does not answer"
         raise DataUnavailableError(f"The Hub cannot be reached: {asked}. `push --dry-run DIR` works without it.")
     return Hub(hub_endpoint())
 

@@ -392,6 +392,7 @@ CONFIG: Callable[[dict[str, Any]], dict[str, Any]] = lambda value: value["adapte
         (lambda value: CONFIG(value).update(reduction_factor={"0": 1e-9}), "reduction_factor"),
         (lambda value: CONFIG(value).update(reduction_factor=4), "shape"),
         (lambda value: CONFIG(value).update(prefix_length=10**9), "prefix_length"),
+        (lambda value: CONFIG(value).update({"\x1b[2J\u202e[bold]width": 10**9}), "[2J[bold]width"),
         (lambda value: CONFIG(value).update(architecture="evil"), "composition.json"),
         (lambda value: CONFIG(value).update(non_linearity="__import__('os')"), "."),
         (lambda value: value["adapters"].update(panx={"architecture": "union", "configs": ["/etc/passwd"]}), "configs"),
@@ -405,6 +406,7 @@ def test_hostile_compositions(
     loopback.publish(REPO, description(change)(published["tags"]))
     told = refused("pull", REPO, *options, store=options[3])
     assert says in told
+    assert not set("\x1b\u202e") & set(told)
 
 
 def test_hostile_results(published: dict[str, Files], loopback: LoopbackHub, options: Any) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +221,35 @@ def test_an_evaluation_is_not_pushed_and_offline_is_told(world: World, tmp_path:
     (tmp_path / "full" / "file").touch()
     told = refused("push", world.artifact("tags"), REPO, "--dry-run", tmp_path / "full", "--store", world.store)
     assert "not empty" in told
+
+
+def test_a_hub_that_is_not_there(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port: nobody answers
+    told = refused("push", world.artifact("tags"), REPO, "--store", world.store)
+    assert "http://127.0.0.1:9 does not answer" in told
+    assert "--dry-run" in told
+
+
+def test_in_a_process_of_its_own_there_and_back(world: World, loopback: LoopbackHub, tmp_path: Path) -> None:
+    """With nothing changed inside of the client, and with everything logged."""
+    environment = {**os.environ, "ADAPTERSTILTS_LOG": "DEBUG", "HF_HUB_VERBOSITY": "debug", "HF_HOME": str(tmp_path)}
+    for command in (
+        ("push", world.artifact("tags"), REPO, "--store", str(world.store)),
+        ("pull", REPO, "--backbone", str(world.backbone), "--store", str(tmp_path / "store")),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", "from adapterstilts.cli import main; main()", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stderr
+        assert TOKEN not in done.stdout + done.stderr
+        assert loopback.repositories[REPO].refs["main"] in done.stderr
+    assert Store(tmp_path / "store").get(world.artifact("tags")).manifest["origin"]["repo"] == REPO
+    assert not any(TOKEN.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 def changed(world: World, name: str, change: Any) -> str:

@@ -118,6 +118,7 @@ def test_mean_and_gap() -> None:
 def test_a_backbone_that_is_not_on_the_hub_is_said_to_be(backbone: str) -> None:
     text = card({**MANIFEST, "backbone": {**MANIFEST["backbone"], "id": backbone}}, FACTS)
     assert "base_model" not in metadata(text)
+    assert "from_pretrained('FOLDER')" in text
     assert ("--backbone FOLDER" in text) is (backbone == "./toy")
     assert ("comes as a Python package" in text) is (backbone != "./toy")
 
