@@ -8,7 +8,23 @@ import typer
 
 from adapterstilts import __version__
 
-from . import compose, demo, evaluate, export, fetch, lab, languages, predict, runs, score, tasks, train_intermediate
+from . import (
+    compose,
+    demo,
+    evaluate,
+    export,
+    fetch,
+    lab,
+    languages,
+    predict,
+    pull,
+    push,
+    runs,
+    score,
+    tasks,
+    train_intermediate,
+    zoo,
+)
 
 app = typer.Typer(
     name="adapterstilts",
@@ -45,8 +61,11 @@ for name, command in (
     ("score", score.command),
     ("languages", languages.command),
     ("fetch", fetch.command),
+    ("push", push.command),
+    ("pull", pull.command),
 ):
     app.command(name)(command)
 app.add_typer(runs.app)
 app.add_typer(tasks.app)
 app.add_typer(lab.app)
+app.add_typer(zoo.app)
