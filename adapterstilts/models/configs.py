@@ -44,6 +44,8 @@ def has_reduction_factor(config: Any) -> bool:
     Raises:
         UnknownNameError: there is no configuration of that name.
     """
+    if config == FULL:
+        return False
     loaded = adapter_config(config) if isinstance(config, str) else config
     return "reduction_factor" in loaded.to_dict()
 

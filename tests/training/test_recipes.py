@@ -147,6 +147,13 @@ def test_a_recipe_s_reduction_factor_is_for_adapters_that_have_one(kind: str, fa
             adapter_config(given.adapter, reduction_factor=given.reduction_factor)
 
 
+def test_the_whole_backbone_has_no_reduction_factor() -> None:
+    own = recipe_settings(get_suite("lab").task("mnli"))
+    settings = recipe_settings(get_suite("lab").task("mnli"), {"adapter": "full"})
+    assert (settings.adapter, settings.reduction_factor) == ("full", None)
+    assert settings.learning_rate < own.learning_rate
+
+
 def test_a_kind_of_adapter_that_there_is_not_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="'seq_bn'"):
         recipe_settings(get_suite("lab").task("mnli"), {"adapter": "seqbn"})
