@@ -155,22 +155,11 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
     """A Hub of one's own, which the clients in this process ask as the user ``alice``."""
-    from huggingface_hub import constants, file_download
     from huggingface_hub.utils import reset_sessions
-    from loopback_hub import TOKEN, serving
-
-    from adapterstilts.store import hub
+    from loopback_hub import ask_instead, serving
 
     with serving() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        pages = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)  # both are read when the client is imported
-        monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", pages)
-        monkeypatch.setattr(hub, "PAUSES", (0.0, 0.0))
-        reset_sessions()
+        ask_instead(server.endpoint, monkeypatch)
         yield server
     reset_sessions()
 

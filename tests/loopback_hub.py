@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import pytest
 import yaml
 
 TOKEN = "hf_loopbackLoopbackLoopback"
@@ -327,6 +328,24 @@ def card_fault(content: str) -> str:
                 if not isinstance(metric["value"], (int, float)) or not result["dataset"]["type"]:
                     return "model-index"
     return ""
+
+
+def ask_instead(endpoint: str, patch: pytest.MonkeyPatch) -> None:
+    """Let the clients in this process ask the Hub at an address, as the user ``alice``."""
+    from huggingface_hub import constants, file_download
+    from huggingface_hub.utils import reset_sessions
+
+    from adapterstilts.store import hub
+
+    patch.setenv("HF_ENDPOINT", endpoint)
+    patch.setenv("HF_HUB_OFFLINE", "0")
+    patch.setenv("HF_TOKEN", TOKEN)
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setattr(constants, "ENDPOINT", endpoint)  # both are read when the client is imported
+    pages = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", pages)
+    patch.setattr(hub, "PAUSES", (0.0, 0.0))
+    reset_sessions()
 
 
 class _Server(ThreadingHTTPServer):

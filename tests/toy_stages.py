@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import pytest
 
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.training.stages import TrainingStage
@@ -27,3 +30,19 @@ def weights(artifact: Artifact) -> dict[str, bytes]:
         path.relative_to(artifact.path).as_posix(): path.read_bytes()
         for path in sorted(artifact.path.rglob("*.safetensors"))
     }
+
+
+@contextmanager
+def short_recipes() -> Iterator[None]:
+    """Let recipes of intermediate tasks train for a moment: they, and no option, set the training of their fusion."""
+    from adapterstilts.studies import intermediates
+    from adapterstilts.training.recipes import recipe_settings
+
+    def short(task: Any, changes: Any = None) -> Any:
+        return recipe_settings(
+            task, TINY | {name: value for name, value in (changes or {}).items() if value is not None}
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intermediates, "recipe_settings", short)
+        yield

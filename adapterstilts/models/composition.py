@@ -151,10 +151,8 @@ class Composition:
         """
         try:
             head, top, adapters, fusion = (value[key] for key in ("head", "top", "adapters", "fusion"))
+            spec = read_head(head, where="composition.json")
             kinds = (
-                ("head.kind", head["kind"] in HEAD_KINDS),
-                ("head.outputs", type(head["outputs"]) is int and head["outputs"] > 0),
-                ("head.labels", _is_list_of_texts(head["labels"])),
                 ("top", top is None or (isinstance(top, str) and NAME.fullmatch(top))),
                 ("adapters", isinstance(adapters, dict) and all(isinstance(item, dict) for item in adapters.values())),
                 ("fusion", fusion is None or isinstance(fusion, dict)),
@@ -162,11 +160,33 @@ class Composition:
             )
             if wrong := [name for name, fits in kinds if not fits]:
                 raise ArtifactError(f"composition.json cannot be read: {', '.join(wrong)} is not of the right kind.")
-            spec = HeadSpec(head["kind"], head["outputs"], tuple(head["labels"]))
             frozen = value.get("frozen_fusion", False)
             return cls(reduced(parse(value["expression"])), value["top"], spec, adapters, fusion, frozen)
         except (KeyError, TypeError, AttributeError, ExpressionError) as error:
             raise ArtifactError(f"composition.json cannot be read: {error!r}.") from error
+
+
+def read_head(value: Any, *, where: str) -> HeadSpec:
+    """Read the description of a head.
+
+    Args:
+        value: of JSON.
+        where: it stands, for messages.
+
+    Raises:
+        ArtifactError: a field is missing or of the wrong kind.
+    """
+    if not isinstance(value, dict):
+        raise ArtifactError(f"{where} cannot be read: a head is no JSON object.")
+    kind, outputs, labels = (value.get(key) for key in ("kind", "outputs", "labels"))
+    kinds = (
+        ("head.kind", isinstance(kind, str) and kind in HEAD_KINDS),
+        ("head.outputs", type(outputs) is int and outputs > 0),
+        ("head.labels", _is_list_of_texts(labels)),
+    )
+    if wrong := [name for name, fits in kinds if not fits]:
+        raise ArtifactError(f"{where} cannot be read: {', '.join(wrong)} is not of the right kind.")
+    return HeadSpec(value["kind"], value["outputs"], tuple(value["labels"]))
 
 
 def _is_list_of_texts(value: Any) -> bool:

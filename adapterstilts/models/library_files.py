@@ -1,7 +1,8 @@
 """The files by which the adapters library itself knows an adapter, so that a shared one can be used without us.
 
-One adapter lies at the root, with its head: ``load_adapter`` takes the folder. A composition lies below ``library/``,
-which ``load_adapter_setup`` takes. The weights are copies of ours, which have the library's names for tensors.
+One adapter lies at the root, with its head: ``load_adapter`` takes the folder. A composition or a fusion lies below
+``library/``, which ``load_adapter_setup`` takes. The weights are copies of ours, which have the library's names for
+tensors. Of a trained backbone there is nothing: the library knows adapters.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from adapterstilts.models.saved import weights_file
 from adapterstilts.store.artifacts import Artifact, write_json
 
 FOLDER = "library"
+ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS, HEAD_WEIGHTS, FUSION_WEIGHTS = (
     "adapter.safetensors",
     "model_head.safetensors",
@@ -34,16 +36,15 @@ def write_library_files(
         folder: that of the repository.
         artifact: whose weights are copied.
         composed: it, loaded.
-        heads: of a mixed adapter, with the adapter below each, by task; else empty.
+        heads: of a mixed adapter or a fusion, with that below each, by task; else empty.
         model_name: the backbone's id as everybody may see it.
     """
     composition = composed.composition
     if composition.full:
-        return  # the library knows adapters
+        return
     top, names = composition.top, composition.expression.names
-    assert top is not None
     root = folder / FOLDER if names else folder
-    for name in (*names, top):
+    for name in composition.stacked:
         place = root / name if names else root
         _write_adapter(composed, name, place, model_name)
         shutil.copyfile(artifact.file(weights_file(f"adapters/{name}")), place / ADAPTER_WEIGHTS)
@@ -53,12 +54,12 @@ def write_library_files(
         shutil.copyfile(artifact.file(weights_file("fusion")), place / FUSION_WEIGHTS)
     if names:
         write_json(root / "adapter_setup.json", _setup(composed))
-    if "head.safetensors" in artifact.manifest["files"]:
+    if top is not None and weights_file("head") in artifact.manifest["files"]:
         place = root / top if names else root
         _write_head(composed, top, place, model_name)
         shutil.copyfile(artifact.file(weights_file("head")), place / HEAD_WEIGHTS)
     for task, model in heads.items():
-        place = root / FOLDER / task
+        place = folder / FOLDER / task
         _write_head(model, task, place, model_name)
         shutil.copyfile(artifact.file(weights_file(f"heads/{task}")), place / HEAD_WEIGHTS)
 
@@ -66,7 +67,7 @@ def write_library_files(
 def _write_adapter(composed: ComposedModel, name: str, place: Path, model_name: str) -> None:
     from adapters.loading import AdapterLoader
 
-    _write_config(place / "adapter_config.json", AdapterLoader(composed.model).save_to_state_dict(name)[1], model_name)
+    _write_config(place / ADAPTER_CONFIG, AdapterLoader(composed.model).save_to_state_dict(name)[1], model_name)
 
 
 def _write_fusion(composed: ComposedModel, names: tuple[str, ...], place: Path, model_name: str) -> None:

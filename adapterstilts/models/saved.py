@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, build_shared, load_backbone
-from adapterstilts.models.composition import Composition
+from adapterstilts.models.composition import Composition, read_head
 from adapterstilts.models.expression import ENSEMBLE, NAME, Fusion, Nothing, reduced
 from adapterstilts.models.full import WHOLE, is_full
 from adapterstilts.models.grammar import parse
@@ -36,6 +36,8 @@ FUSED = "fusion"
 """Kind of an artifact that holds adapters, their fusion, trained on their tasks at once, and a head of each task."""
 HEADLESS = (MERGED, MIXED, FUSED)
 """Kinds of artifacts that give others an adapter or a fusion and are no composition with a head on top."""
+SHARED = (MIXED, FUSED)
+"""Those of them that have a head of each of their tasks."""
 
 
 def weights_file(part: str) -> str:
@@ -168,14 +170,8 @@ def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
         ArtifactError: another backbone, a missing, unknown or misfit key, or other bytes than were written.
     """
     backbone.identity.require_same(artifact.manifest["backbone"], what=f"Artifact '{artifact.id}'")
-    head = HeadSpec("classification", 2, ())
-    if artifact.kind == FUSED:
-        expression, adapters, fusion = read_fusion(artifact)
-        composition = Composition(expression, None, head, adapters, fusion)
-    else:
-        name, config = read_adapter(artifact)
-        composition = Composition(Nothing(), name, head, {name: config})
-    composed = build(backbone, composition, seed=0)
+    composed = build(backbone, _below(artifact, HeadSpec("classification", 2, ())), seed=0)
+    composition = composed.composition
     for part in composition.parts:
         if part != "head":
             load_part(composed, part, artifact)
@@ -183,11 +179,20 @@ def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
     return composed
 
 
-def load_mixed(artifact: Artifact, backbone: Backbone) -> tuple[ComposedModel, dict[str, ComposedModel]]:
-    """Put a mixed adapter with all its heads on a backbone.
+def _below(artifact: Artifact, head: HeadSpec) -> Composition:
+    """Return what an artifact of a kind in ``HEADLESS`` gives to others, under a head."""
+    if artifact.kind == FUSED:
+        expression, adapters, fusion = read_fusion(artifact)
+        return Composition(expression, None, head, adapters, fusion)
+    name, config = read_adapter(artifact)
+    return Composition(Nothing(), name, head, {name: config})
+
+
+def load_shared(artifact: Artifact, backbone: Backbone) -> tuple[ComposedModel, dict[str, ComposedModel]]:
+    """Put a mixed adapter, or a fusion, with all its heads on a backbone.
 
     Args:
-        artifact: of kind ``mixed``.
+        artifact: of kind ``mixed`` or ``fusion``.
         backbone: freshly loaded.
 
     Returns:
@@ -197,29 +202,29 @@ def load_mixed(artifact: Artifact, backbone: Backbone) -> tuple[ComposedModel, d
         ArtifactError: as for ``load_headless``, or the heads are described wrongly.
     """
     backbone.identity.require_same(artifact.manifest["backbone"], what=f"Artifact '{artifact.id}'")
-    name, config = read_adapter(artifact)
-    compositions = {}
-    for task, head in read_heads(artifact).items():
-        given = {"expression": "none", "top": name, "head": head, "adapters": {name: config}, "fusion": None}
-        compositions[task] = Composition.from_json(given)
+    compositions = {task: _below(artifact, head) for task, head in read_heads(artifact).items()}
     whole, parts = build_shared(backbone, compositions, seed=0)
-    load_part(whole, f"adapters/{name}", artifact)
+    for part in whole.composition.parts:
+        if part != "head":
+            load_part(whole, part, artifact)
     for task, part in parts.items():
         load_part(part, "head", artifact, f"heads/{task}")
     whole.model.eval()
     return whole, parts
 
 
-def read_heads(artifact: Artifact) -> dict[str, Any]:
-    """Return the descriptions of the heads of a mixed adapter, by task.
+def read_heads(artifact: Artifact) -> dict[str, HeadSpec]:
+    """Return the heads of a mixed adapter or a fusion, by task.
 
     Raises:
-        ArtifactError: there are none, or they are no mapping.
+        ArtifactError: they are not those of its tasks, or are described wrongly.
     """
-    heads = artifact.read_json(ADAPTER).get("heads")
-    if not isinstance(heads, dict) or not heads:
-        raise ArtifactError(f"'{artifact.path / ADAPTER}' describes no heads.")
-    return heads
+    description = FUSION if artifact.kind == FUSED else ADAPTER
+    told = artifact.read_json(description)
+    heads, where = told.get("heads") if isinstance(told, dict) else None, f"'{artifact.path / description}'"
+    if not isinstance(heads, dict) or sorted(heads) != sorted(artifact.manifest["tasks"]) or not heads:
+        raise ArtifactError(f"{where} does not describe a head of each of its tasks.")
+    return {task: read_head(head, where=where) for task, head in heads.items()}
 
 
 def load_part(composed: ComposedModel, part: str, artifact: Artifact, stored: str | None = None) -> None:

@@ -46,9 +46,11 @@ class CardFacts:
     results: Sequence[Mapping[str, Any]]
     """The evaluations, as ``results.json`` has them."""
     library: str
-    """How the adapters library loads it: ``load_adapter`` or ``load_adapter_setup``."""
+    """How the adapters library loads it: ``load_adapter`` or ``load_adapter_setup``; empty for a trained backbone."""
     license: str | None = None
     """The Hub's name of the licence that the owner gives it."""
+    weights: int = 0
+    """Bytes of its weights."""
 
 
 def card(manifest: Mapping[str, Any], facts: CardFacts) -> str:
@@ -64,16 +66,18 @@ def card(manifest: Mapping[str, Any], facts: CardFacts) -> str:
     quiet = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()
     tasks = _tasks(manifest)
+    pipelines = {PIPELINES.get(task.format) for task in tasks} if manifest["kind"] != "merged" else ()
     results = _eval_results(facts.results)
+    relation = "adapter" if facts.library else "finetune"
     data: dict[str, Any] = {
         "base_model": None if _off_hub(manifest["backbone"]["id"]) else manifest["backbone"]["id"],
-        "base_model_relation": None if _off_hub(manifest["backbone"]["id"]) else "adapter",
+        "base_model_relation": None if _off_hub(manifest["backbone"]["id"]) else relation,
         "library_name": "adapterstilts",
-        "pipeline_tag": PIPELINES.get(tasks[0].format) if tasks and manifest["kind"] != "merged" else None,
+        "pipeline_tag": next(iter(pipelines)) if len(pipelines) == 1 else None,
         "language": _languages(manifest, facts.results, tasks) or None,
         "license": facts.license,
         "datasets": _datasets(manifest) or None,
-        "tags": ["adapterstilts", "adapters", *_own_tags(manifest)],
+        "tags": ["adapterstilts", *(["adapters"] if facts.library else []), *_own_tags(manifest)],
     }
     if results:
         data |= {"model_name": manifest["name"], "eval_results": results}
@@ -92,8 +96,9 @@ def command_of(manifest: Mapping[str, Any]) -> str:
         backbone += ["--revision", manifest["backbone"]["revision"]]
     suite = str(manifest.get("suite", DEFAULT_SUITE))
     where = [*([] if suite == DEFAULT_SUITE else ["--suite", suite]), *backbone]
-    if manifest["kind"] in ("merged", "mixed"):
-        words = ["adapterstilts", "compose", manifest["expression"], "--target", "TASK", *where]
+    fused = ["--fuse-on", "intermediate"] if manifest["kind"] == "fusion" or "fused_on" in manifest else []
+    if manifest["kind"] in ("merged", "mixed", "fusion"):
+        words = ["adapterstilts", "compose", manifest["expression"], "--target", "TASK", *fused, *where]
         return shlex.join(words)
     if "steps" in settings:
         settings.pop("epochs", None)
@@ -103,7 +108,7 @@ def command_of(manifest: Mapping[str, Any]) -> str:
         if manifest["data"]["train"].get("texts"):
             words += [word for text in manifest["data"]["train"]["texts"] for word in ("--text", text)]
     else:
-        words = ["adapterstilts", "compose", manifest["expression"], "--target", manifest["task"], *own, *where]
+        words = ["adapterstilts", "compose", manifest["expression"], "--target", manifest["task"], *fused, *own, *where]
         words += ["--seeds", str(settings.pop("seed", 0))]
     options = [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     return shlex.join([*words, *options])
@@ -128,7 +133,7 @@ def mean_and_gap(result: Mapping[str, Any]) -> tuple[float, float | None]:
 def _body(manifest: Mapping[str, Any], facts: CardFacts, tasks: Sequence[TaskSpec]) -> str:
     sections = [
         f"# {manifest['name']}",
-        _introduction(manifest),
+        _introduction(manifest, facts),
         f"## What it is\n\n```\n{manifest['backbone']['id']} → {facts.drawing}\n```",
         _use(manifest, facts),
         _scores(facts.results),
@@ -140,18 +145,28 @@ def _body(manifest: Mapping[str, Any], facts: CardFacts, tasks: Sequence[TaskSpe
     return "\n\n".join(part for part in sections if part) + "\n"
 
 
-def _introduction(manifest: Mapping[str, Any]) -> str:
+def _introduction(manifest: Mapping[str, Any], facts: CardFacts) -> str:
     backbone = manifest["backbone"]
     kinds = {
         "intermediate": f"An adapter for the intermediate task `{manifest.get('task')}`",
         "target": f"A composition for the target task `{manifest.get('task')}`, from `{manifest['expression']}`,",
         "merged": f"An adapter merged from others, `{manifest['expression']}`,",
         "mixed": f"An adapter trained on several tasks at once, `{manifest['expression']}`,",
+        "fusion": f"A fusion of adapters, trained on their own tasks, `{manifest['expression']}`, with their heads,",
     }
-    text = (
-        f"{kinds[manifest['kind']]} on the frozen encoder `{backbone['id']}` ({backbone['revision'][:17]}), made with "
-        "AdapterSTILTs. Weights are safetensors; the encoder is not part of this repository."
-    )
+    encoder = f"encoder `{backbone['id']}` ({backbone['revision'][:17]})"
+    if facts.library:
+        text = (
+            f"{kinds[manifest['kind']]} on the frozen {encoder}, made with AdapterSTILTs. Weights are safetensors; the "
+            "encoder is not part of this repository."
+        )
+    else:
+        text = (
+            f"The {encoder}, all of its weights trained on `{manifest['task']}`, made with AdapterSTILTs "
+            f"(`--adapter full`, from `{manifest['expression']}`). It is no adapter: the repository holds "
+            f"{facts.weights / 1e6:,.1f} MB of weights, and the encoder's configuration and tokenizer come from where "
+            "it was published."
+        )
     if backbone["id"] in PACKAGED:
         text += f" The encoder comes as a Python package, by the name `--backbone {backbone['id']}`."
     elif is_local(backbone["id"]):
@@ -167,7 +182,18 @@ def _use(manifest: Mapping[str, Any], facts: CardFacts) -> str:
     if manifest["kind"] in ("intermediate", "target"):
         lines.append(f"adapterstilts evaluate {manifest['id']}{local}")
     if manifest["kind"] == "intermediate":
-        lines.append(f"adapterstilts compose {manifest['task']} --target TASK --use {manifest['id']}{local}")
+        chosen = ("{}", "") if facts.library else ("'chain({})'", " --adapter full")
+        expression = chosen[0].format(manifest["task"])
+        lines.append(f"adapterstilts compose {expression} --target TASK --use {manifest['id']}{chosen[1]}{local}")
+    if manifest["kind"] == "fusion":
+        shown = shlex.quote(manifest["expression"])
+        lines.append(f"adapterstilts compose {shown} --target TASK --fuse-on intermediate{local}")
+    shown = "\n".join(lines)
+    ours = f"## Use\n\n```\n{shown}\n```"
+    if manifest["kind"] == "fusion":
+        ours += f"\n\nThe fusion is taken where the store has its adapters, too: {_inputs(manifest)}."
+    if not facts.library:
+        return f"{ours}\n\nThe adapters library alone cannot load it."
     encoder = "FOLDER" if _off_hub(manifest["backbone"]["id"]) else manifest["backbone"]["id"]
     library = (
         "from adapters import AutoAdapterModel\nfrom huggingface_hub import snapshot_download\n\n"
@@ -178,10 +204,9 @@ def _use(manifest: Mapping[str, Any], facts: CardFacts) -> str:
         library += "model.load_adapter(folder, use_safetensors=True, set_active=True)"
     else:
         library += 'model.load_adapter_setup(f"{folder}/library", use_safetensors=True, set_active=True)' + (
-            f"\nmodel.active_head = {manifest['task']!r}" if manifest["kind"] == "target" else ""
+            f"\nmodel.active_head = {_task_names(manifest)[0]!r}" if manifest["kind"] in ("target", "fusion") else ""
         )
-    shown = "\n".join(lines)
-    return f"## Use\n\n```\n{shown}\n```\n\nWith the adapters library alone:\n\n```python\n{library}\n```"
+    return f"{ours}\n\nWith the adapters library alone:\n\n```python\n{library}\n```"
 
 
 def _scores(results: Sequence[Mapping[str, Any]]) -> str:
@@ -212,12 +237,16 @@ def _making(manifest: Mapping[str, Any]) -> str:
         "time": f"{resources['wall_seconds']} s on {resources.get('device', 'a cpu')}" if resources else "",
         "steps": f"{metrics['steps']}, the best after {metrics['best_step']}" if "best_step" in metrics else "",
         "validation": ", ".join(f"{name} {value:.2f}" for name, value in metrics.get("validation", {}).items()),
-        "inputs": ", ".join(f"`{name}`" for name in manifest.get("inputs", [])),
+        "inputs": _inputs(manifest),
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items()),
         "fingerprint": f"`{manifest['fingerprint']}`",
     }
     rows = "\n".join(f"| {name} | {text} |" for name, text in facts.items() if text)
     return f"## How it was made\n\n```\n{command_of(manifest)}\n```\n\n| | |\n|---|---|\n{rows}"
+
+
+def _inputs(manifest: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{name}`" for name in manifest.get("inputs", []))
 
 
 def _data(manifest: Mapping[str, Any], tasks: Sequence[TaskSpec]) -> str:

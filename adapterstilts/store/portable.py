@@ -19,7 +19,7 @@ from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.store.artifacts import ID_DIGITS, MANIFEST, artifact_id
 
 #: Kinds of artifacts that are shared: those that hold adapters.
-KINDS = ("intermediate", "target", "merged", "mixed")
+KINDS = ("intermediate", "target", "merged", "mixed", "fusion")
 RESULTS = "results.json"
 """The evaluations of a shared artifact."""
 CARD = "README.md"
@@ -31,7 +31,8 @@ MAX_FILES = 256
 
 _NAME = r"[a-z][a-z0-9_]*"
 _FILES = re.compile(
-    rf"composition\.json|adapter\.json|results\.json|curve\.jsonl|(?:head|fusion|(?:adapters|heads)/{_NAME})\.safetensors"
+    r"(?:composition|adapter|fusion|results)\.json|curve\.jsonl"
+    rf"|(?:head|fusion|backbone|(?:adapters|heads)/{_NAME})\.safetensors"
 )
 _HASH = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(r"sha256:[0-9a-f]{64}|[0-9a-f]{40}|unknown")
@@ -54,6 +55,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "task": str,
     "tasks": list,
     "expression": str,
+    "fused_on": str,
     "labels": list,
     "backbone": dict,
     "tokenizer": dict,
@@ -74,6 +76,7 @@ _NEEDED_BY_KIND = {
     "target": ("task", "labels", "metrics", "data", "resources"),
     "merged": ("suite", "tasks"),
     "mixed": ("suite", "tasks", "metrics", "mixture"),
+    "fusion": ("suite", "tasks", "metrics", "mixture"),
 }
 
 
@@ -237,6 +240,8 @@ def _check_told(manifest: Mapping[str, Any], refused: Any) -> None:
     for key in ("wall_seconds", "trained_parameters"):
         if type(manifest.get("resources", {}).get(key, 0)) not in (int, float):
             raise refused(f"'resources.{key}' is no number")
+    if manifest.get("fused_on", "intermediate") != "intermediate":
+        raise refused(f"'fused_on' is {_short(manifest['fused_on'])}")
     if "task" in manifest:
         wanted = (("task", dict), ("settings", dict), ("expression", str))
         if odd := [key for key, kind in wanted if not isinstance(identity.get(key), kind)]:

@@ -13,7 +13,16 @@ from adapterstilts.data.network import hub_endpoint, hub_reachable, model_cached
 from adapterstilts.errors import ArtifactError, DataUnavailableError, SettingsError
 from adapterstilts.fingerprints import fingerprint_file
 from adapterstilts.models.locations import PACKAGED, PINNED
-from adapterstilts.models.saved import check_labels, read_composition, trained_task
+from adapterstilts.models.saved import (
+    COMPOSITION,
+    FUSED,
+    check_labels,
+    read_adapter,
+    read_composition,
+    read_fusion,
+    read_heads,
+    trained_task,
+)
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import MANIFEST, Artifact, Store, read_artifact, write_json
 from adapterstilts.store.cards import CardFacts, card
@@ -148,7 +157,7 @@ def write_repository(
     Raises:
         AdapterStiltsError: the artifact is damaged, or tells of this machine.
     """
-    from adapterstilts.models.library_files import FOLDER, write_library_files
+    from adapterstilts.models.library_files import ADAPTER_CONFIG, FOLDER, write_library_files
 
     loaded = verified(artifact, backbone)
     manifest = portable(artifact.manifest)
@@ -164,14 +173,9 @@ def write_repository(
     for path in folder.rglob("*.json"):
         check_portable(read_json(path), f"'{path.relative_to(folder)}' of '{artifact.id}'")
     setup = (folder / FOLDER / "adapter_setup.json").is_file()
-    facts = CardFacts(
-        repo,
-        drawing(artifact),
-        results,
-        "load_adapter_setup" if setup else "load_adapter",
-        license,
-    )
-    text = card(manifest, facts)
+    way = "load_adapter_setup" if setup else "load_adapter" if (folder / ADAPTER_CONFIG).is_file() else ""
+    weights = sum((folder / name).stat().st_size for name in needed_weights(artifact))
+    text = card(manifest, CardFacts(repo, drawing(artifact), results, way, license, weights))
     (folder / CARD).write_text(text, encoding="utf-8")
     return text
 
@@ -242,9 +246,12 @@ def stored_results(artifact: Artifact, store: Store) -> list[dict[str, Any]]:
 
 def drawing(artifact: Artifact) -> str:
     """Return what an artifact is on its backbone, as a line of text."""
-    if "composition.json" in artifact.manifest["files"]:
+    if COMPOSITION in artifact.manifest["files"]:
         return read_composition(artifact).drawing()
-    return f"{artifact.manifest['expression']} = one adapter '{artifact.read_json('adapter.json')['name']}'"
+    if artifact.kind == FUSED:
+        heads = ", ".join(f"{head.kind} head '{task}'" for task, head in read_heads(artifact).items())
+        return f"Fuse({', '.join(read_fusion(artifact)[0].names)}) → {heads}"
+    return f"{artifact.manifest['expression']} = one adapter '{read_adapter(artifact)[0]}'"
 
 
 def _download(

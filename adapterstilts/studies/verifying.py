@@ -11,20 +11,25 @@ from adapterstilts.models.backbone import ComposedModel
 from adapterstilts.models.saved import (
     ADAPTER,
     COMPOSITION,
+    FUSED,
+    FUSION,
     HEADLESS,
-    MIXED,
+    SHARED,
     load_backbone_of,
     load_headless,
-    load_mixed,
+    load_shared,
     load_trained,
+    members_of,
     read_adapter,
     read_composition,
+    read_fusion,
     read_heads,
     weights_file,
 )
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.portable import KINDS, RESULTS
+from adapterstilts.store.weights import load_weights
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import CURVE
 
@@ -40,7 +45,7 @@ class Verified:
 
     composed: ComposedModel
     heads: Mapping[str, ComposedModel] = field(default_factory=dict)
-    """Of a mixed adapter, by task."""
+    """Of a mixed adapter or a fusion, by task."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,11 @@ def verified(artifact: Artifact, backbone: str | None = None) -> Verified:
         artifact.file(name)
     loaded = load_backbone_of(artifact, backbone)
     try:
-        if artifact.kind == MIXED:
-            whole, parts = load_mixed(artifact, loaded)
-            found = Verified(whole, parts)
+        if artifact.kind in SHARED:
+            found = Verified(*load_shared(artifact, loaded))
         else:
             found = Verified((load_headless if artifact.kind in HEADLESS else load_trained)(artifact, loaded))
+        _check_finite(artifact)
         for composed in found.heads.values() or (found.composed,):
             _check_answer(composed, artifact)
     except ArtifactError as error:
@@ -102,26 +107,30 @@ def needed_files(artifact: Artifact) -> tuple[str, ...]:
     """
     if artifact.kind not in KINDS:
         raise ArtifactError(f"Artifact '{artifact.id}' is of kind '{artifact.kind}' and holds no adapters.")
+    fusion = None
     if artifact.kind in HEADLESS:
-        name, config = read_adapter(artifact)
-        configs, outputs = {name: config}, []
-        parts = [f"adapters/{name}"]
-        description = ADAPTER
-        if artifact.kind == MIXED:
-            heads = read_heads(artifact)
-            parts += [f"heads/{task}" for task in heads]
-            outputs = [head.get("outputs") if isinstance(head, dict) else None for head in heads.values()]
+        description = FUSION if artifact.kind == FUSED else ADAPTER
+        if artifact.kind == FUSED:
+            _, configs, fusion = read_fusion(artifact)
+        else:
+            configs = dict([read_adapter(artifact)])
+        heads = read_heads(artifact) if artifact.kind in SHARED else {}
+        parts = [f"adapters/{name}" for name in configs]
+        parts += [*(["fusion"] if artifact.kind == FUSED else []), *(f"heads/{task}" for task in heads)]
+        outputs = [head.outputs for head in heads.values()]
     else:
         composition = read_composition(artifact)
         configs = {name: dict(config) for name, config in composition.adapters.items()}
-        parts, outputs, description = list(composition.parts), [composition.head.outputs], COMPOSITION
+        fusion, description = composition.fusion, COMPOSITION
+        parts, outputs = list(composition.parts), [composition.head.outputs]
         _check_settings(artifact)
     where = f"'{artifact.path / description}'"
+    _check_numbers(fusion or {}, f"{where}: the configuration of the fusion")
     for name, config in configs.items():
         if not config:
             raise ArtifactError(f"{where}: the configuration of '{name}' is empty.")
         _check_numbers(config, f"{where}: the configuration of '{name}'")
-    if not all(type(number) is int and 0 < number <= LARGEST for number in outputs):
+    if any(number > LARGEST for number in outputs):
         raise ArtifactError(f"{where}: a head has {outputs} outputs, and at most {LARGEST} are read.")
     needed = (description, *map(weights_file, parts))
     given = set(artifact.manifest["files"]) - {CURVE, RESULTS}
@@ -164,6 +173,7 @@ def _fault(artifact: Artifact, backbone: str | None) -> str:
         else:
             for name in artifact.manifest["files"]:
                 artifact.file(name)
+            members_of(artifact)
     except AdapterStiltsError as error:
         return str(error)
     return ""
@@ -191,6 +201,15 @@ def _check_numbers(config: Any, where: str, depth: int = 0) -> None:
                 raise ArtifactError(f"{where} has {key} {item!r}; at least {SMALLEST_FACTOR} is read.")
             elif key == "configs" or isinstance(item, list):
                 raise ArtifactError(f"{where} has something in {key} that is no configuration.")
+
+
+def _check_finite(artifact: Artifact) -> None:
+    """Refuse weights that are no numbers, though they need not show in an answer."""
+    for name in artifact.manifest["files"]:
+        if name.endswith(".safetensors"):
+            for key, tensor in load_weights(artifact.path / name).items():
+                if not bool(tensor.isfinite().all()):
+                    raise ArtifactError(f"The weights file '{artifact.path / name}' has no finite numbers in '{key}'.")
 
 
 def _check_answer(composed: ComposedModel, artifact: Artifact) -> None:

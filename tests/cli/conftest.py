@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from calling import surroundings_kept
-from cli_world import World, make_world
+from cli_world import World, add_kinds, make_world, repository_of
+from damages import Files
 from stores import kept_in
+from toy_stages import short_recipes as recipes_shortened
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +41,34 @@ def own_world(world: World, tmp_path: Path) -> World:
 def options(world: World, tmp_path: Path) -> tuple[str, ...]:
     """Toy backbone, toy mirror, an empty store."""
     return (*world.options[:-1], str(tmp_path / "store"))
+
+
+@pytest.fixture
+def fresh(world: World, tmp_path: Path) -> tuple[str, ...]:
+    """The toy backbone, an empty store: where something is pulled into."""
+    return ("--backbone", str(world.backbone), "--store", str(tmp_path / "store"))
+
+
+@pytest.fixture
+def short_recipes() -> Iterator[None]:
+    """As ``toy_stages.short_recipes``."""
+    with recipes_shortened():
+        yield
+
+
+@pytest.fixture(scope="session")
+def kinds(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The shared store with one artifact of every kind beside. Tests only read it."""
+    made = world.copied(tmp_path_factory.mktemp("kinds") / "store")
+    with surroundings_kept(), recipes_shortened():
+        add_kinds(made)
+    return made
+
+
+@pytest.fixture(scope="session")
+def published(world: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
+    """What ``push`` makes of three artifacts, by name."""
+    return {
+        name: repository_of(world, world.artifact(name), tmp_path_factory.mktemp("published") / name)
+        for name in ("tags", "squad", "fusion")
+    }

@@ -91,7 +91,9 @@ def test_folders_and_names_of_the_hub(backbone: str) -> None:
 def test_names_and_sizes_of_files() -> None:
     for name in ("composition.json", "adapters/squad2.safetensors", "heads/mnli.safetensors", "fusion.safetensors"):
         check_name(name, "x")
-    for name in ("adapters/../x.safetensors", "x.bin", "/composition.json", "adapters/Ä.safetensors", "curve.jsonl\n"):
+    for name in ("fusion.json", "backbone.safetensors"):
+        check_name(name, "x")
+    for name in ("adapters/../x.safetensors", "x.bin", "/composition.json", "adapters/Ä.safetensors", "curve.jsonl\n", "backbone.json"):
         with pytest.raises(ArtifactError, match="no artifact has"):
             check_name(name, "x")
     check_size("head.safetensors", 1 << 30, "x")

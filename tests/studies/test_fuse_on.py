@@ -9,26 +9,17 @@ from typing import Any
 import pytest
 from calling import validate
 from stores import kept_in
-from toy_stages import TINY
+from toy_stages import short_recipes
 
 from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, UnknownNameError
 from adapterstilts.store.artifacts import Store
-from adapterstilts.studies import intermediates
 from adapterstilts.studies.transfer import Transfer, compose, evaluate
 from adapterstilts.tasks.suites import get_suite
-from adapterstilts.training.recipes import recipe_settings
-from adapterstilts.training.settings import TrainingSettings
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _short_recipes() -> Any:
-    """Recipes of the intermediate tasks with which a training takes a moment: they, and no option, set a fusion's."""
-    with pytest.MonkeyPatch.context() as patch:
-
-        def short(task: Any, changes: Any = None) -> TrainingSettings:
-            return recipe_settings(task, TINY | {name: value for name, value in changes.items() if value is not None})
-
-        patch.setattr(intermediates, "recipe_settings", short)
+    with short_recipes():
         yield
 
 
