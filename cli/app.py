@@ -8,7 +8,21 @@ import typer
 
 from adapterstilts import __version__
 
-from . import compose, demo, evaluate, export, fetch, lab, languages, predict, runs, score, tasks, train_intermediate
+from . import (
+    compose,
+    demo,
+    evaluate,
+    export,
+    fetch,
+    lab,
+    languages,
+    predict,
+    runs,
+    score,
+    tasks,
+    train_intermediate,
+    train_language,
+)
 
 app = typer.Typer(
     name="adapterstilts",
@@ -38,6 +52,7 @@ def _root(
 for name, command in (
     ("demo", demo.command),
     ("train-intermediate", train_intermediate.command),
+    ("train-language", train_language.command),
     ("compose", compose.command),
     ("evaluate", evaluate.command),
     ("predict", predict.command),

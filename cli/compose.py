@@ -15,6 +15,8 @@ from .options import (
     Csv,
     DataRoot,
     Json,
+    LanguageAdapter,
+    LanguageFallback,
     Languages,
     MaxEvalExamples,
     Reference,
@@ -71,6 +73,15 @@ def command(
     search: Annotated[
         str | None, typer.Option("--search", help="For sentence retrieval: torch, or faiss, on the CPU; both exact.")
     ] = None,
+    language_adapters: Annotated[
+        str | None,
+        typer.Option(
+            "--language-adapters",
+            help="madx: train on the source language's adapter, and put each evaluated language's in its place.",
+        ),
+    ] = None,
+    language_adapter: LanguageAdapter = None,
+    language_fallback: LanguageFallback = None,
     report_to: ReportTo = "",
     reference: Reference = False,
     json: Json = False,
@@ -103,6 +114,9 @@ def command(
             layer=layer,
             pooling=pooling,
             search=search,
+            language_adapters=language_adapters,
+            language_adapter=tuple(language_adapter or ()),
+            language_fallback=language_fallback,
             reporter=reporter,
             report_to=split_list(report_to),
         )

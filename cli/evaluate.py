@@ -13,6 +13,8 @@ from .options import (
     Csv,
     DataRoot,
     Json,
+    LanguageAdapter,
+    LanguageFallback,
     Languages,
     MaxEvalExamples,
     Reference,
@@ -41,6 +43,8 @@ def command(
     store: StoreFolder = None,
     max_eval_examples: MaxEvalExamples = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", help="Rows a forward pass.")] = None,
+    language_adapter: LanguageAdapter = None,
+    language_fallback: LanguageFallback = None,
     reference: Reference = False,
     json: Json = False,
     csv: Csv = None,
@@ -61,6 +65,8 @@ def command(
             store=store,
             max_eval_examples=max_eval_examples,
             batch_size=batch_size,
+            language_adapter=tuple(language_adapter or ()),
+            language_fallback=language_fallback,
             reporter=reporter,
         )
         show_transfer(transfer, json=json, csv_file=csv, reference=reference)

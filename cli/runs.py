@@ -14,13 +14,13 @@ from adapterstilts.tasks.suites import get_suite
 from .console import notes, print_json, print_table, result_console, session
 from .options import Json, StoreFolder
 
-KINDS = ("intermediate", "mixed", "merged", "target", "evaluation")
+KINDS = ("intermediate", "mixed", "merged", "language", "target", "evaluation")
 
 
 def command(
     artifact: Annotated[str | None, typer.Argument(help="Show one artifact in full.")] = None,
     kind: Annotated[
-        str | None, typer.Option("--kind", help="intermediate, mixed, merged, target or evaluation.")
+        str | None, typer.Option("--kind", help="intermediate, mixed, merged, language, target or evaluation.")
     ] = None,
     suite: Annotated[str | None, typer.Option("--suite", help="Only artifacts of this suite.")] = None,
     store: StoreFolder = None,

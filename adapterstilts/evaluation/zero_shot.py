@@ -16,6 +16,7 @@ from adapterstilts.errors import ArtifactError
 from adapterstilts.evaluation.scoring import answer_rows, scores_of, statistics_by_language
 from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
+from adapterstilts.models.languages import LanguageAdapter, own_language
 from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
@@ -122,6 +123,7 @@ def run_evaluation(
     *,
     rows: Rows | None = None,
     backbone: str | None = None,
+    adapters: Mapping[str, LanguageAdapter | None] | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate an artifact on rows of one or more languages, or return what was evaluated of the same before.
@@ -132,6 +134,8 @@ def run_evaluation(
         store: where predictions are kept.
         rows: the rows of ``request``, if they are loaded already.
         backbone: id or folder of the backbone, where it is no longer where the artifact says.
+        adapters: for a composition on a language adapter, what takes its place, by code of the evaluated language; None
+            for a language that is evaluated without one. Other artifacts are evaluated as they are.
         reporter: told of the progress.
 
     Raises:
@@ -153,6 +157,11 @@ def run_evaluation(
         "encoding": dataclasses.asdict(settings),
         "precision": request.precision,
     }
+    adapters = _adapters(artifact, rows, adapters)
+    told: dict[str, Any] = {}
+    if adapters is not None:
+        identity["language_adapters"] = {code: one and one.fingerprint for code, one in adapters.items()}
+        told["language_adapters"] = {code: one and one.language for code, one in adapters.items()}
     key = fingerprint(identity)
     found = kept_evaluation(store, key, rows, started)
     if found is not None:
@@ -172,11 +181,26 @@ def run_evaluation(
             precision=request.precision,
             threshold=threshold_of(artifact),
             progress=reporter.advance,
+            adapters=adapters,
         )
     finally:
         reporter.end()
-    more = {"of": artifact.id, "identity": identity, "encoding": dict(encoded.report)}
+    more = {"of": artifact.id, "identity": identity, "encoding": dict(encoded.report), **told}
     return keep_evaluation(store, str(artifact.manifest["name"]), key, rows, answers, started, more)
+
+
+def _adapters(
+    artifact: Artifact, rows: Rows, given: Mapping[str, LanguageAdapter | None] | None
+) -> Mapping[str, LanguageAdapter | None] | None:
+    """Return the language adapter of each evaluated language; None where the artifact is on no language adapter."""
+    if own_language(artifact) is None:
+        return None
+    if absent := [code for code in rows.languages if code not in (given or {})]:
+        raise ArtifactError(
+            f"Artifact '{artifact.id}' is on a language adapter, and nothing says which one takes its place for "
+            f"{', '.join(absent)}."
+        )
+    return {code: (given or {})[code] for code in rows.languages}
 
 
 def kept_evaluation(store: Store, key: str, rows: Rows, started: float) -> Evaluation | None:

@@ -20,6 +20,7 @@ from adapterstilts.lab.tasks.pairs import duplicate_questions, paraphrases
 from adapterstilts.lab.tasks.problems import Bitext, Choice, Pair, Problem, Reading, Tagged, in_part
 from adapterstilts.lab.tasks.reading import reading
 from adapterstilts.lab.tasks.sentences import bitext, named, tagged
+from adapterstilts.lab.texts import TEXT_TASK, language_text
 from adapterstilts.lab.words import lexicon
 
 if TYPE_CHECKING:
@@ -325,11 +326,16 @@ def rows(task: str, language: str, split: str, count: int | None = None) -> list
 def load(task: str, language: str, split: str) -> Dataset:
     """Return the rows of a split in a language as a data set, with class labels where the Hub's has them.
 
+    Beside the tasks, there is plain text of each language (``TEXT_TASK``).
+
     Raises:
         UnknownNameError, DataUnavailableError: as for ``rows``.
     """
     from datasets import ClassLabel, Dataset, Features, List
 
+    if task == TEXT_TASK:
+        lines = language_text(language, split)
+        return Dataset.from_dict({"id": [f"{split}-{index}" for index in range(len(lines))], "text": list(lines)})
     found = TASKS[source_of(task, split)[0]]
     said = rows(task, language, split)
     features = Features(Dataset.from_list(said[:1]).features)

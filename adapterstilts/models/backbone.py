@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import AdapterStiltsError, BackboneError, ExpressionError
-from adapterstilts.models.composition import Composition
+from adapterstilts.models.composition import BOTTOM, Composition
 from adapterstilts.models.configs import adapter_config, check_fusible
 from adapterstilts.models.effects import check_effect
-from adapterstilts.models.expression import Fusion, Nothing
+from adapterstilts.models.expression import Fusion
 from adapterstilts.models.heads import add_head
 from adapterstilts.models.identity import BackboneIdentity, config_hash, revision_of
 from adapterstilts.models.locations import (
@@ -202,6 +202,20 @@ class ComposedModel:
             for key, tensor in own.items():
                 tensor.copy_(tensors[key])
 
+    def use_language(self, tensors: Mapping[str, Tensor] | None, *, where: str = "") -> None:
+        """Put another language's adapter at the bottom of the stack.
+
+        Args:
+            tensors: its weights, under the keys of ``BOTTOM``; None takes the language adapter out of the stack.
+            where: where they are from, for the message.
+
+        Raises:
+            ArtifactError: a key is missing, unknown or misfit; names it.
+        """
+        if tensors is not None:
+            self.load_state(f"adapters/{BOTTOM}", tensors, where=where)
+        _set_active(self.model, self.composition, language=tensors is not None)
+
     def to_device(self) -> None:
         """Move the model to the accelerator, if there is one."""
         self.backbone.to_device()
@@ -242,7 +256,6 @@ def build(
         ExpressionError: the adapters cannot be fused or stacked; names the rule.
         BackboneError: the backbone has no head of this kind, or already carries adapters.
     """
-    from adapters.composition import Fuse, Stack
     from transformers import set_seed
 
     model: Any = backbone.model
@@ -257,8 +270,7 @@ def build(
         add()
         keys[part] = tuple(sorted(set(model.state_dict()) - before))
 
-    _check_names(model, (*expression.names, composition.top))
-    for name in (*expression.names, composition.top):
+    def add_adapter(name: str) -> None:
         config = adapter_config(dict(composition.adapters[name]))
         factor = composition.adapters[name].get("reduction_factor")
         if isinstance(factor, (int, float)) and factor > model.config.hidden_size:
@@ -267,9 +279,13 @@ def build(
                 f"{model.config.hidden_size}: nothing would be left of the bottleneck."
             )
         try:
-            added(f"adapters/{name}", lambda name=name, config=config: model.add_adapter(name, config=config))
+            added(f"adapters/{name}", lambda: model.add_adapter(name, config=config))
         except (AssertionError, ValueError, TypeError, RuntimeError) as error:  # NotImplementedError is a RuntimeError
             raise ExpressionError(f"The adapter '{name}' does not fit '{backbone.identity.id}': {error}.") from error
+
+    _check_names(model, (*composition.frozen, composition.top))
+    for name in (*expression.names, composition.top):
+        add_adapter(name)
     if isinstance(expression, Fusion):
         fused = {name: composition.adapters[name] for name in expression.names}
         check_fusible(fused, composition.adapters[composition.top])
@@ -280,14 +296,10 @@ def build(
                 if type(module).__name__ == "BertFusion":
                     module.dropout.p = fusion_dropout
     added("head", lambda: add_head(backbone, composition.top, composition.head))
+    if composition.on_language:
+        add_adapter(BOTTOM)  # last, so that all else begins with the weights that it has without a language adapter
 
-    below: tuple[Any, ...] = ()
-    if isinstance(expression, Fusion):
-        below = (Fuse(*expression.names),)
-    elif not isinstance(expression, Nothing):
-        below = expression.names
-    model.set_active_adapters(Stack(*below, composition.top))
-    model.active_head = composition.top
+    _set_active(model, composition)
     if model.active_head != composition.top or set(model.heads) != {composition.top}:
         raise BackboneError(f"The head '{composition.top}' could not be made the active one.")  # pragma: no cover
 
@@ -298,6 +310,20 @@ def build(
     for key, parameter in model.named_parameters():
         parameter.requires_grad_(key in trained)
     return ComposedModel(backbone, composition, keys)
+
+
+def _set_active(model: Any, composition: Composition, *, language: bool = True) -> None:
+    """Activate the stack and the head of a composition, without its language adapter if so wished."""
+    from adapters.composition import Fuse, Stack
+
+    expression = composition.expression
+    below: tuple[Any, ...] = expression.names
+    if isinstance(expression, Fusion):
+        below = (Fuse(*expression.names),)
+    if composition.on_language and language:
+        below = (BOTTOM, *below)
+    model.set_active_adapters(Stack(*below, composition.top))
+    model.active_head = composition.top
 
 
 def build_shared(

@@ -10,9 +10,12 @@ from typing import Any, get_args
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.expression import Fusion, Nothing, Single, reduced
 from adapterstilts.models.grammar import parse
+from adapterstilts.tasks.catalogue.plain_text import LANGUAGE
 from adapterstilts.tasks.formats.base import HeadKind, HeadSpec
 
 HEAD_KINDS = get_args(HeadKind)
+#: Name in the model of the language adapter at the bottom of a stack, whichever language's weights it has.
+BOTTOM = LANGUAGE.name
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,20 @@ class Composition:
     """Configuration of each adapter, as the adapters library writes it, by name."""
     fusion: Mapping[str, Any] | None = None
     """Configuration of the fusion layers, where there are any."""
+    on_language: bool = False
+    """Whether all of it is stacked on a language adapter, which is called ``BOTTOM`` in the model."""
 
     def __post_init__(self) -> None:
+        if self.on_language and BOTTOM in (*self.expression.names, self.top):
+            raise ExpressionError(
+                f"'{BOTTOM}' is the name of the language adapter at the bottom; give your task another name."
+            )
         if self.top in self.expression.names:
             raise ExpressionError(
                 f"'{self.top}' is both an intermediate and the target adapter of '{self.expression}'; "
                 "training it on itself has no meaning here."
             )
-        absent = [name for name in (*self.expression.names, self.top) if name not in self.adapters]
+        absent = [name for name in (*self.frozen, self.top) if name not in self.adapters]
         if absent:
             raise ExpressionError(f"No configuration is given for the adapter {', '.join(absent)}.")
         prompts = [name for name, config in self.adapters.items() if "prompt_length" in config]
@@ -44,6 +53,11 @@ class Composition:
                 f"'{prompts[0]}' is prompt tuning, which lengthens the input, and spans, tags and masks lose their "
                 "places; choose another --adapter."
             )
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the adapters that stay as they are: the language's, and those of the expression."""
+        return (*((BOTTOM,) if self.on_language else ()), *self.expression.names)
 
     @property
     def fusion_name(self) -> str | None:
@@ -55,19 +69,20 @@ class Composition:
         """Names of the separately stored parts: ``adapters/NAME``, ``fusion``, ``head`` (not the backbone's own)."""
         fusion = ("fusion",) if self.fusion_name else ()
         head = () if self.head.kind == "masked_lm" else ("head",)
-        return (*(f"adapters/{name}" for name in self.expression.names), f"adapters/{self.top}", *fusion, *head)
+        return (*(f"adapters/{name}" for name in self.frozen), f"adapters/{self.top}", *fusion, *head)
 
     @property
     def trained_parts(self) -> tuple[str, ...]:
         """The parts that this composition trains; the intermediate adapters stay as they are."""
-        return tuple(part for part in self.parts if part not in {f"adapters/{name}" for name in self.expression.names})
+        return tuple(part for part in self.parts if part not in {f"adapters/{name}" for name in self.frozen})
 
     def drawing(self) -> str:
         """Return the composition as a line of text, from the backbone upwards."""
         below = {Nothing: "", Fusion: f"Fuse({', '.join(self.expression.names)}), "}.get(
             type(self.expression), "".join(f"{name}, " for name in self.expression.names)
         )
-        return f"Stack({below}{self.top}) → {self.head.kind} head '{self.top}'"
+        language = f"{BOTTOM}, " if self.on_language else ""
+        return f"Stack({language}{below}{self.top}) → {self.head.kind} head '{self.top}'"
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``composition.json``."""
@@ -77,6 +92,7 @@ class Composition:
             "head": {**dataclasses.asdict(self.head), "labels": list(self.head.labels)},
             "adapters": {name: dict(config) for name, config in self.adapters.items()},
             "fusion": dict(self.fusion) if self.fusion is not None else None,
+            **({"on_language": True} if self.on_language else {}),
         }
 
     @classmethod
@@ -95,11 +111,13 @@ class Composition:
                 ("top", isinstance(value["top"], str)),
                 ("adapters", isinstance(adapters, dict) and all(isinstance(item, dict) for item in adapters.values())),
                 ("fusion", fusion is None or isinstance(fusion, dict)),
+                ("on_language", isinstance(value.get("on_language", False), bool)),
             )
             if wrong := [name for name, fits in kinds if not fits]:
                 raise ArtifactError(f"composition.json cannot be read: {', '.join(wrong)} is not of the right kind.")
             spec = HeadSpec(head["kind"], head["outputs"], tuple(head["labels"]))
-            return cls(reduced(parse(value["expression"])), value["top"], spec, adapters, fusion)
+            expression = reduced(parse(value["expression"]))
+            return cls(expression, value["top"], spec, adapters, fusion, value.get("on_language", False))
         except (KeyError, TypeError, AttributeError, ExpressionError) as error:
             raise ArtifactError(f"composition.json cannot be read: {error!r}.") from error
 

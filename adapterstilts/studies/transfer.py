@@ -18,10 +18,13 @@ from adapterstilts.fingerprints import fingerprint
 from adapterstilts.models.backbone import identify, input_limit
 from adapterstilts.models.expression import Expression, Nothing
 from adapterstilts.models.grammar import parse
+from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.languages import LanguageAdapter, own_language
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
 from adapterstilts.studies.intermediates import intermediate_adapters
+from adapterstilts.studies.language_adapters import LanguageAdapters, LanguageChoice, checked_choice
 from adapterstilts.tasks.languages import parse_languages
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.tasks.suites import get_suite
@@ -51,6 +54,8 @@ class Transfer:
     skipped: Mapping[str, int]
     layers: Mapping[str, Any] | None = None
     """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
+    language_adapters: Mapping[str, LanguageAdapter | None] | None = None
+    """What lay at the bottom for each language, None for nothing; None for all where it is on no language adapter."""
 
     @property
     def same_training_data(self) -> tuple[str, ...]:
@@ -63,6 +68,7 @@ class Transfer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that ``compose --json`` and ``evaluate --json`` print (docs/schemas)."""
+        adapters = {code: one and one.to_json() for code, one in (self.language_adapters or {}).items()}
         return {
             "suite": self.target.suite,
             "target": self.target.name,
@@ -79,6 +85,7 @@ class Transfer:
             "evaluations": [artifact.id for artifact in self.evaluations],
             "stages": list(self.stages),
             **({"layers": dict(self.layers)} if self.layers is not None else {}),
+            **({"language_adapters": adapters} if self.language_adapters is not None else {}),
         }
 
 
@@ -140,6 +147,9 @@ def compose(
     layer: str | None = None,
     pooling: str | None = None,
     search: str | None = None,
+    language_adapters: str | None = None,
+    language_adapter: Sequence[str] = (),
+    language_fallback: str | None = None,
     reporter: Reporter | None = None,
     report_to: tuple[str, ...] = (),
 ) -> Transfer:
@@ -163,6 +173,11 @@ def compose(
         layer: for retrieval targets, which train nothing: the layer whose vectors are compared, or ``auto`` (None).
         pooling: for these, what makes one vector of a sentence's tokens: ``mean`` (None) or ``cls``.
         search: for these, what compares the vectors, exactly in either case: ``torch`` (None) or ``faiss``.
+        language_adapters: ``madx`` trains target and baseline on top of the source language's adapter, in whose place
+            each evaluated language's is put (Pfeiffer et al. 2020, https://arxiv.org/abs/2005.00052); None is without.
+        language_adapter: which adapter is taken for a language, ``LANG=ARTIFACT``; the newest of the store else.
+        language_fallback: for evaluated languages without one: ``none`` (nothing), ``english`` (the source's) or
+            ``nearest``. None trains them in the lab, and is an error elsewhere.
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do. What was finished before is kept.
@@ -180,9 +195,12 @@ def compose(
     kept = Store(store)
     check_rows_access(spec, request.root)
     identity = identify(backbone, revision)
+    wanted = checked_choice(language_adapters, language_adapter, language_fallback, spec, world)
+    found = None if wanted is None else LanguageAdapters(wanted, world, identity, kept, train_missing, reporter)
+    language: Artifact | None = None
 
     def stage_for(seed: int, part: Expression, inputs: tuple[Artifact, ...] = ()) -> TrainingStage:
-        return TrainingStage(spec, replace(target_settings, seed=seed), identity, part, inputs, request.root)
+        return TrainingStage(spec, replace(target_settings, seed=seed), identity, part, inputs, request.root, language)
 
     # All that can be wrong with the call shows here, before hours of training.
     plain = stage_for(chosen_seeds[0], Nothing())
@@ -200,10 +218,17 @@ def compose(
         raise SettingsError(f"{idle} is for targets of sentence retrieval, which '{spec.name}' is not; leave it out.")
     _ = plain.composition, plain.train_rows, plain.validation_rows
     rows = request.rows(spec)
+    if found is not None:
+        found.check(rows.languages)
 
     limit = input_limit(backbone, revision)
     plain.check_length(limit)
     inputs, stages = intermediate_adapters(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
+    adapters: Mapping[str, LanguageAdapter | None] | None = None
+    if found is not None:
+        language = found.source()
+        adapters = found.of(rows.languages, LanguageAdapter.own(language), language)
+        stages += [result.to_json() for result in found.trained]
     systems: list[StageResult] = []
     baselines: list[StageResult] = []
     for seed in chosen_seeds:
@@ -214,7 +239,9 @@ def compose(
     stages += [result.to_json() for result in (*systems, *baselines)]
 
     def evaluated(result: StageResult) -> Evaluation:
-        return run_evaluation(result.artifact, request, kept, rows=rows, backbone=backbone, reporter=reporter)
+        return run_evaluation(
+            result.artifact, request, kept, rows=rows, backbone=backbone, adapters=adapters, reporter=reporter
+        )
 
     evaluations = [evaluated(result) for result in results]
     baseline_evaluations = [evaluated(result) for result in baselines] if systems else []
@@ -231,6 +258,7 @@ def compose(
         evaluations=tuple(evaluation.artifact for evaluation in evaluations),
         stages=tuple(stages),
         skipped=rows.skipped,
+        language_adapters=adapters,
     )
 
 
@@ -246,6 +274,8 @@ def evaluate(
     store: Folder | None = None,
     max_eval_examples: int | None = None,
     batch_size: int | None = None,
+    language_adapter: Sequence[str] = (),
+    language_fallback: str | None = None,
     reporter: Reporter | None = None,
 ) -> Transfer:
     """Evaluate a stored adapter or composition in all languages of its task, in one pass.
@@ -261,6 +291,8 @@ def evaluate(
         backbone: id or folder, where the backbone is no longer where the artifact says.
         data_root, store, max_eval_examples, reporter: as for ``compose``.
         batch_size: rows a forward pass; None is that of training.
+        language_adapter, language_fallback: as for ``compose``, for what was trained on a language adapter; adapters
+            that are missing are not trained.
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do.
@@ -275,9 +307,23 @@ def evaluate(
     other = kept.get(baseline) if baseline else _baseline_of(found, kept)
     if other is not None and not _same_task(task_of(other), spec):
         raise ArtifactError(f"The baseline '{other.id}' is for '{task_of(other).name}', not for '{spec.name}'.")
+    if own_language(found) is None and (language_adapter or language_fallback):
+        raise SettingsError(
+            f"Artifact '{found.id}' was trained on no language adapter, so that --language-adapter and "
+            "--language-fallback would have no effect; leave them out."
+        )
+    choice = LanguageChoice.read(language_adapter, language_fallback, get_suite(spec.suite))
     rows = request.rows(spec)
+    reporter = reporter or Reporter()
+
+    def adapters_of(item: Artifact) -> Mapping[str, LanguageAdapter | None] | None:
+        own, identity = own_language(item), BackboneIdentity(**item.manifest["backbone"])
+        chosen = LanguageAdapters(choice, get_suite(spec.suite), identity, kept, False, reporter)
+        return None if own is None else chosen.of(rows.languages, own, item)
+
+    adapters = {item.id: adapters_of(item) for item in (found, other) if item is not None}
     evaluations = [
-        run_evaluation(item, request, kept, rows=rows, backbone=backbone, reporter=reporter)
+        run_evaluation(item, request, kept, rows=rows, backbone=backbone, adapters=adapters[item.id], reporter=reporter)
         for item in (found, other)
         if item is not None
     ]
@@ -293,6 +339,7 @@ def evaluate(
         evaluations=(evaluations[0].artifact,),
         stages=tuple(evaluation_json(evaluation) for evaluation in evaluations),
         skipped=rows.skipped,
+        language_adapters=adapters[found.id],
     )
 
 

@@ -18,10 +18,11 @@ from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
-from adapterstilts.models.composition import Composition
+from adapterstilts.models.composition import BOTTOM, Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
 from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing, reduced
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.languages import language_json
 from adapterstilts.models.saved import check_labels, load_part, load_start, read_adapter, save_composed, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
@@ -47,6 +48,8 @@ class TrainingStage:
     """The adapters that the target's is put on, in the order of the expression, or the one that it starts from."""
     root: Path | None = None
     """Local mirror of the Hub."""
+    language: Artifact | None = None
+    """The adapter of the source language, if the target's shall be trained on top of it (of kind ``language``)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task", with_labels(self.task, self.root))
@@ -57,7 +60,8 @@ class TrainingStage:
 
     @property
     def name(self) -> str:
-        return self.task.name if self.kind == "intermediate" else f"{self.task.name}.{self.expression}"
+        more = {"intermediate": "", "language": f".{self.task.source_language}"}
+        return self.task.name + more.get(self.kind, f".{self.expression}")
 
     @cached_property
     def train_rows(self) -> Rows:
@@ -95,7 +99,10 @@ class TrainingStage:
             check_fusible(dict(given), own)
             fusion = fusion_config_json()
         head = FORMATS[self.task.format].head(self.task)
-        return Composition(below, self.task.name, head, dict(given) | {self.task.name: own}, fusion)
+        adapters = dict(given) | {self.task.name: own}
+        if self.language is not None:
+            adapters[BOTTOM] = read_adapter(self.language)[1]
+        return Composition(below, self.task.name, head, adapters, fusion, self.language is not None)
 
     def identity(self, expression: Expression | None = None, inputs: Sequence[str] | None = None) -> dict[str, Any]:
         """Return all that decides the result; its hash is the stage's fingerprint.
@@ -110,6 +117,7 @@ class TrainingStage:
             settings["fusion_dropout"] = None  # has no effect without a fusion
         suite = base_suite(self.task.suite)  # what trains on the same rows is the same artifact in both
         own = {"definition": self.task.definition} if self.task.definition else {}
+        own |= {"language": self.task.source_language} if self.kind == "language" else {}
         return ({} if suite == DEFAULT_SUITE else {"suite": suite}) | {
             "version": FORMAT_VERSION,
             "kind": self.kind,
@@ -120,6 +128,7 @@ class TrainingStage:
             "expression": str(chosen),
             "inputs": list(inputs if inputs is not None else (artifact.fingerprint for artifact in self.inputs)),
             "data": {"train": self.train_rows.fingerprint, "validation": self.validation_rows.fingerprint},
+            **({"language": self.language.fingerprint} if self.language is not None else {}),
         }
 
     def check_length(self, limit: int) -> None:
@@ -231,6 +240,8 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
         load_part(composed, f"adapters/{name}", artifact)
     if isinstance(stage.expression, Chain):
         load_start(composed, stage.inputs[0])
+    if stage.language is not None:
+        load_part(composed, f"adapters/{BOTTOM}", stage.language)
     train, validation = encoded_rows(stage, backbone, store, reporter)
     composed.to_device()
 
@@ -256,11 +267,13 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
     manifest = {
         "suite": stage.task.suite,
         "task": stage.task.name,
+        **({"language": stage.task.source_language} if stage.kind == "language" else {}),
         "expression": str(stage.expression),
         "labels": list(composition.head.labels),
         "backbone": dataclasses.asdict(stage.backbone),
         "settings": dataclasses.asdict(settings),
         "inputs": [artifact.id for artifact in stage.inputs],
+        **language_json(stage.language),
         "identity": stage.identity(),
         "data": data_json(stage, train, validation),
         "metrics": {"validation": dict(report.best_scores), "best_step": report.best_step, "steps": report.steps},
@@ -274,6 +287,9 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
 
 
 def _check_inputs(stage: TrainingStage) -> None:
+    if stage.language is not None:
+        what = f"The language adapter '{stage.language.id}'"
+        stage.backbone.require_same(stage.language.manifest["backbone"], what=what)
     for artifact in stage.inputs:
         stage.backbone.require_same(artifact.manifest["backbone"], what=f"The intermediate adapter '{artifact.id}'")
         if artifact.kind == "intermediate":  # a merged or mixed adapter comes without a head

@@ -13,6 +13,7 @@ import yaml
 from adapterstilts import bundled
 from adapterstilts.errors import SettingsError, UnknownNameError
 from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
+from adapterstilts.tasks.catalogue.plain_text import LANGUAGE
 from adapterstilts.tasks.spec import TaskSpec
 from adapterstilts.tasks.suites import lab_task
 from adapterstilts.training.recipes import recipe_settings
@@ -33,7 +34,7 @@ def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_each_task_has_a_recipe_and_each_recipe_a_task() -> None:
-    assert {path.name for path in FILES} == {f"{name}.yaml" for name in TASKS}
+    assert {path.name for path in FILES} == {f"{name}.yaml" for name in (*TASKS, LANGUAGE.name)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -41,7 +42,7 @@ def test_a_recipe_says_what_its_task_is_trained_with(path: Path) -> None:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert content["task"] == path.stem
     assert set(content) == {"task", "settings"}
-    settings = recipe_settings(get_task(path.stem))
+    settings = recipe_settings(LANGUAGE if path.stem == LANGUAGE.name else get_task(path.stem))
     told = {name: float(value) if name == "learning_rate" else value for name, value in content["settings"].items()}
     assert {name: getattr(settings, name) for name in told} == told
     untold = [field for field in dataclasses.fields(settings) if field.name not in told]
@@ -110,7 +111,7 @@ def test_the_lab_has_one_recipe_for_all_its_tasks(name: str) -> None:
     content = yaml.safe_load((FOLDER / "lab.yaml").read_text(encoding="utf-8"))
     assert set(content) == {"suite", "defaults", "tasks"}
     assert content["suite"] == "lab"
-    assert set(content["tasks"]) <= set(TASKS)
+    assert set(content["tasks"]) <= {*TASKS, LANGUAGE.name}
     told = {**content["defaults"], **content["tasks"].get(name, {})}
     settings = recipe_settings(of_the_lab(name))
     assert {field: getattr(settings, field) for field in told} == told
