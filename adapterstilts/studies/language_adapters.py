@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from adapterstilts.data.network import hub_reachable, model_cached
 from adapterstilts.errors import ArtifactError, SettingsError, unknown
 from adapterstilts.evaluation.typology import nearest
+from adapterstilts.models import adapter_hub
+from adapterstilts.models.adapter_hub import CONFIG, import_language
 from adapterstilts.models.backbone import identify, input_limit
 from adapterstilts.models.composition import BOTTOM
 from adapterstilts.models.identity import BackboneIdentity
@@ -60,7 +64,7 @@ class LanguageChoice:
     """What the user said about language adapters."""
 
     given: Mapping[str, str] = field(default_factory=dict)
-    """Id or folder of the adapter to take, by code of the language that it is taken for."""
+    """Id, folder or Hub id of the adapter to take, by code of the language that it is taken for."""
     fallback: str | None = None
     """One of ``FALLBACKS`` for languages without an adapter; None trains them in the lab, and is an error elsewhere."""
 
@@ -192,7 +196,7 @@ class LanguageAdapters:
         if lacking and self.choice.fallback is None:
             self._check_trainable(lacking)
             self.reporter.message(f"Not in the store, trained first: the language adapters of {', '.join(lacking)}")
-            settings = like.manifest["settings"] if like.kind == KIND else {}
+            settings = like.manifest["settings"]
             shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")}
             for code in lacking:
                 artifact = self._trained(code, shape)
@@ -228,7 +232,7 @@ class LanguageAdapters:
             config: configuration that it has to have; None is any.
         """
         if code in self.choice.given:
-            artifact = self.store.get(self.choice.given[code])
+            artifact = self._given(code, self.choice.given[code])
             if artifact.kind != KIND:
                 raise ArtifactError(
                     f"--language-adapter {code}={self.choice.given[code]}: '{artifact.id}' is of kind "
@@ -252,7 +256,25 @@ class LanguageAdapters:
                 f"{code}: {candidates[-1].id}, the newest of {len(candidates)} adapters of it; choose another "
                 f"with --language-adapter {code}=ID"
             )
-        return candidates[-1] if candidates else None
+        return candidates[-1] if candidates else self._of_the_hub(code, config)
+
+    def _given(self, code: str, what: str) -> Artifact:
+        """Return the artifact that the user named: of the store, a folder of the adapters library, or a Hub id."""
+        folder = Path(what).expanduser()
+        if (folder / CONFIG).is_file():
+            return import_language(folder, code, self.world.name, self.backbone, self.store)
+        if what.count("/") == 1 and not what.startswith((".", "~", "/")) and not folder.exists():
+            return import_language(adapter_hub.download(what), code, self.world.name, self.backbone, self.store)
+        return self.store.get(what)
+
+    def _of_the_hub(self, code: str, config: Mapping[str, Any] | None) -> Artifact | None:
+        """Return AdapterHub's adapter of a language, None where it has none or the Hub cannot be reached."""
+        name = adapter_hub.hub_id(code, self.backbone)
+        if name is None or not (hub_reachable() or model_cached(name)):
+            return None
+        self.reporter.message(f"{code}: {name}, from the Hub")
+        artifact = import_language(adapter_hub.download(name), code, self.world.name, self.backbone, self.store)
+        return artifact if config is None or _config(artifact) == config else None
 
     def _check_config(self, artifact: Artifact, config: Mapping[str, Any]) -> None:
         own = _config(artifact)
