@@ -10,8 +10,6 @@ from typing import Any
 from adapterstilts.data.network import hub_reachable, model_cached
 from adapterstilts.errors import ArtifactError, SettingsError, unknown
 from adapterstilts.evaluation.typology import nearest
-from adapterstilts.models import adapter_hub
-from adapterstilts.models.adapter_hub import CONFIG, import_language
 from adapterstilts.models.backbone import identify, input_limit
 from adapterstilts.models.composition import BOTTOM
 from adapterstilts.models.identity import BackboneIdentity
@@ -21,6 +19,8 @@ from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, TaskSpec, base_suite
 from adapterstilts.tasks.suites import Suite, get_suite
+from adapterstilts.training import adapter_hub
+from adapterstilts.training.adapter_hub import CONFIG, import_language
 from adapterstilts.training.languages import language_stage
 from adapterstilts.training.stages import StageResult, run_stage
 

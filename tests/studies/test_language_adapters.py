@@ -15,7 +15,6 @@ from adapterstilts.data.rows import load_rows
 from adapterstilts.errors import ArtifactError, SettingsError, UnknownNameError
 from adapterstilts.evaluation.inference import predict_by_language, predict_logits
 from adapterstilts.evaluation.zero_shot import EvaluationRequest, encoding_settings, run_evaluation, task_of
-from adapterstilts.models import adapter_hub
 from adapterstilts.models.backbone import load_backbone
 from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.models.languages import LanguageAdapter, own_language
@@ -26,6 +25,7 @@ from adapterstilts.studies.language_adapters import LanguageChoice, train_langua
 from adapterstilts.studies.prediction import predict
 from adapterstilts.studies.transfer import Transfer, compose, evaluate
 from adapterstilts.tasks.suites import get_suite
+from adapterstilts.training import adapter_hub
 
 pytestmark = pytest.mark.usefixtures("toy_lab", "no_network")
 

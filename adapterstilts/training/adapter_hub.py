@@ -26,6 +26,7 @@ from adapterstilts.models.saved import ADAPTER, weights_file
 from adapterstilts.store.artifacts import Artifact, Store, write_json
 from adapterstilts.store.weights import load_weights, save_weights
 from adapterstilts.tasks.formats.base import HeadSpec
+from adapterstilts.training.resources import versions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -126,7 +127,7 @@ def import_language(folder: Path, code: str, suite: str, backbone: BackboneIdent
         "inputs": [],
         "identity": identity,
         "resources": {"wall_seconds": round(time.perf_counter() - started, 2), "trained_parameters": 0},
-        "versions": {"adapters": str(told.get("version", "unknown"))},
+        "versions": versions(),
     }
     with store.create(KIND, f"{BOTTOM}.{code}", key, manifest) as target:
         write_json(target / ADAPTER, {"name": BOTTOM, "config": config})

@@ -8,15 +8,16 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
+from calling import validate
 
 from adapterstilts.errors import ArtifactError, DataUnavailableError
-from adapterstilts.models import adapter_hub
-from adapterstilts.models.adapter_hub import download, hub_id, import_language
 from adapterstilts.models.backbone import identify, load_backbone
 from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import load_headless
 from adapterstilts.store.artifacts import Store
+from adapterstilts.training import adapter_hub
+from adapterstilts.training.adapter_hub import download, hub_id, import_language
 
 
 @pytest.fixture
@@ -66,6 +67,7 @@ def test_the_encoder_says_the_same(
         torch.save(renamed, path)
     artifact = import_language(folder, "sw", "xtreme", identity, store)
     assert (artifact.kind, artifact.manifest["language"]) == ("language", "sw")
+    validate([{"path": str(artifact.path), **artifact.manifest}], "runs")
     found = load_headless(artifact, load_backbone(identity.id))
     torch.testing.assert_close(said(found.model), wanted, rtol=0, atol=0)
     assert import_language(folder, "sw", "xtreme", identity, store).id == artifact.id
