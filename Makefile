@@ -9,7 +9,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test real check format bench lab-check lab-grid constraints wheel try-wheel clean
+.PHONY: help demo install test real check format soak bench bench-fusion lab-check lab-grid adapter-types constraints wheel try-wheel \
+	clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,15 +47,24 @@ format: $(STAMP)  ## let ruff mend and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+soak: $(STAMP)  ## two hundred processes killed at random moments
+	ADAPTERSTILTS_KILLS=200 $(BIN)/python -m pytest tests/test_killed.py
+
 bench: $(STAMP)  ## run the benchmarks (one of them needs ADAPTERSTILTS_DATA_ROOT)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/hand_written.py
+
+bench-fusion: $(STAMP)  ## our fusion of adapters beside the library's, into benchmarks/FUSION.md: 15 minutes or so on two cores
+	$(BIN)/python benchmarks/fusion.py
 
 lab-check: $(STAMP)  ## what the lab must show: three seeds of everything, into benchmarks/LAB.md (an hour or so on two cores)
 	$(BIN)/python benchmarks/lab_check.py
 
 lab-grid: $(STAMP)  ## every intermediate task under every target of the lab, into benchmarks/LAB_GRID.md (hours)
 	$(BIN)/python benchmarks/lab_grid.py
+
+adapter-types: $(STAMP)  ## what each kind of adapter can do, into docs/adapters.md (a quarter of an hour or so on two cores)
+	$(BIN)/python benchmarks/adapter_types.py
 
 wheel: $(STAMP)  ## build the wheel into dist/
 	rm -rf build dist

@@ -49,6 +49,10 @@ class ArtifactError(AdapterStiltsError):
     """An artifact that is missing, damaged, or made for something else."""
 
 
+class GridError(AdapterStiltsError):
+    """Some of several compositions that cannot be run, or one that failed; the message says which."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most like ``name``, or None if none is close."""
     folded = {candidate.casefold(): candidate for candidate in known}

@@ -60,8 +60,8 @@ for name, command in (
     ("score", score.command),
     ("languages", languages.command),
     ("fetch", fetch.command),
-    ("runs", runs.command),
 ):
     app.command(name)(command)
+app.add_typer(runs.app)
 app.add_typer(tasks.app)
 app.add_typer(lab.app)

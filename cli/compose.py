@@ -10,6 +10,7 @@ from adapterstilts.studies.own_tasks import own_tasks
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
 from .console import session
+from .grid_tables import show_grid, show_plan
 from .options import (
     Backbone,
     Csv,
@@ -36,15 +37,18 @@ from .transfer_table import check_csv, show_transfer
 @with_training_settings(leave_out=("seed",))
 def command(
     expression: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="EXPR",
+            metavar="EXPR...",
             help="mnli+squad (fusion), squad (stack on one), 'avg(mnli, squad)', arithmetic, ties, dare or svd (merged "
             "weights), 'mix(mnli, squad)' (one adapter trained on both), 'chain(squad)' (the target starts from it), "
-            "all (the nine) or none (baseline alone).",
+            "'ensemble(mnli, squad)' (averaged answers of a target adapter each), all (the nine) or none (baseline "
+            "alone). Several are compared.",
         ),
     ],
-    target: Annotated[str, typer.Option("--target", help="A target task, such as tydiqa; see `adapterstilts tasks`.")],
+    target: Annotated[
+        str, typer.Option("--target", help="A target task, such as tydiqa, or several; see `adapterstilts tasks`.")
+    ],
     suite: Suite = DEFAULT_SUITE,
     task_file: TaskFiles = None,
     backbone: Backbone = None,
@@ -59,6 +63,14 @@ def command(
     train: Annotated[
         bool, typer.Option("--train/--no-train", help="Train intermediate adapters that the store does not have.")
     ] = True,
+    fuse_on: Annotated[
+        str | None,
+        typer.Option(
+            "--fuse-on",
+            help="What a fusion is trained on: target (if left out), or intermediate: the tasks of its adapters, once "
+            "for all targets.",
+        ),
+    ] = None,
     languages: Languages = "all",
     split: SplitName = None,
     max_eval_examples: MaxEvalExamples = None,
@@ -82,6 +94,10 @@ def command(
     ] = None,
     language_adapter: LanguageAdapter = None,
     language_fallback: LanguageFallback = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what is there, what would be made and about how long it takes; no more."),
+    ] = False,
     report_to: ReportTo = "",
     reference: Reference = False,
     json: Json = False,
@@ -91,14 +107,13 @@ def command(
     """Compose intermediate adapters under a target adapter, and compare it zero-shot with one trained without them.
 
     Example: adapterstilts compose mnli+squad --target tydiqa --seeds 0,1,2
+
+    Several expressions and targets are planned, then run, each with each; --dry-run shows the plan alone:
+    adapterstilts compose mnli+squad "avg(mnli, squad)" --target tydiqa,xquad --dry-run
     """
     with session() as reporter, own_tasks(task_file, suite):
         check_csv(csv)
-        from adapterstilts.studies.transfer import compose
-
-        transfer = compose(
-            expression,
-            target=target,
+        options: dict[str, Any] = dict(
             suite=suite,
             backbone=backbone,
             revision=revision,
@@ -108,6 +123,7 @@ def command(
             seeds=read_seeds(seeds),
             use=tuple(use or ()),
             train_missing=train,
+            fuse_on=fuse_on,
             languages=languages,
             split=split,
             max_eval_examples=max_eval_examples,
@@ -120,4 +136,17 @@ def command(
             reporter=reporter,
             report_to=split_list(report_to),
         )
-        show_transfer(transfer, json=json, csv_file=csv, reference=reference)
+        targets = split_list(target)
+        if len(expression) == 1 and len(targets) < 2 and not dry_run:
+            from adapterstilts.studies.transfer import compose
+
+            transfer = compose(expression[0], target=target, **options)
+            show_transfer(transfer, json=json, csv_file=csv, reference=reference)
+            return
+        from adapterstilts.studies.grids import run_plan
+        from adapterstilts.studies.plans import plan_grid
+
+        plan = plan_grid(expression, targets, **options)
+        show_plan(plan, json=json and dry_run, stderr=not dry_run)
+        if not dry_run:
+            show_grid(run_plan(plan, reporter=reporter), json=json, csv_file=csv, reference=reference)

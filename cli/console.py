@@ -69,10 +69,15 @@ def print_table(table: Table) -> None:
     result_console().print(table)
 
 
-def result_console() -> Console:
-    """Return a console on stdout as it is now."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
+def result_console(*, width: int = PIPE_WIDTH, stderr: bool = False) -> Console:
+    """Return a console on stdout, or stderr, as it is now.
+
+    Args:
+        width: columns that there are where it is no terminal.
+        stderr: whether it is for messages.
+    """
+    console = Console(highlight=False, stderr=stderr)
+    return console if console.is_terminal else Console(highlight=False, stderr=stderr, width=width)
 
 
 class ConsoleReporter(Reporter):

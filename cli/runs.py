@@ -1,4 +1,4 @@
-"""``runs``: what the store holds."""
+"""``runs``: what the store holds, and ``runs clean``: what killed processes left in it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,49 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from typer.core import TyperGroup
 
 from adapterstilts.errors import unknown
 from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.store.cleaning import leftovers, remove
 from adapterstilts.tasks.suites import get_suite
 
 from .console import notes, print_json, print_table, result_console, session
 from .options import Json, StoreFolder
 
-KINDS = ("intermediate", "mixed", "merged", "language", "target", "evaluation")
+KINDS = ("intermediate", "mixed", "merged", "fusion", "language", "target", "ensemble", "evaluation")
 
 
-def command(
+SHOW = "show"
+
+
+class _ShowsByDefault(TyperGroup):
+    """`runs` and `runs ARTIFACT` show; other commands are named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        asks_for_help = bool(args) and args[0] in ctx.help_option_names
+        if not asks_for_help and (not args or args[0] not in self.commands):
+            args = [SHOW, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    name="runs", cls=_ShowsByDefault, help="List finished artifacts, show one, or clean up after killed processes."
+)
+
+
+@app.command(SHOW)
+def show(
     artifact: Annotated[str | None, typer.Argument(help="Show one artifact in full.")] = None,
     kind: Annotated[
-        str | None, typer.Option("--kind", help="intermediate, mixed, merged, language, target or evaluation.")
+        str | None,
+        typer.Option("--kind", help="intermediate, mixed, merged, fusion, language, target, ensemble or evaluation."),
     ] = None,
     suite: Annotated[str | None, typer.Option("--suite", help="Only artifacts of this suite.")] = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
-    """List finished artifacts, oldest first, or show one."""
+    """List finished artifacts, oldest first, or show one; the word `show` may be left out."""
     with session():
         if kind is not None and kind not in KINDS:
             raise unknown("kind of artifact", kind, KINDS)
@@ -58,6 +80,45 @@ def command(
             made = str(manifest["created"])[:16]
             table.add_row(item.id, item.suite, item.kind, backbone, _score(item), str(seconds), made)
         print_table(table)
+
+
+@app.command()
+def clean(
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Remove checkpoints of unfinished trainings, too.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and remove nothing.")] = False,
+    store: StoreFolder = None,
+) -> None:
+    """Remove what killed processes left in the store: half-written folders, and checkpoints that nothing needs.
+
+    What has changed in the last ten minutes stays: it may be somebody's at work.
+    """
+    with session():
+        home = Store(store).home
+        found = leftovers(home)
+        going = [item for item in found if checkpoints or item.kind != "unfinished"]
+        staying = [item for item in found if item not in going]
+        if not dry_run:
+            remove(home, going)
+        for item in going:
+            notes.print(f"{item.kind}: {item.path} ({_megabytes(item.size)})", soft_wrap=True, markup=False)
+        total = _megabytes(sum(item.size for item in going))
+        would = "would be removed" if dry_run else "removed"
+        notes.print(
+            f"{len(going)} of {home} {would}, {total}." if going else f"Nothing is left over in {home}.", soft_wrap=True
+        )
+        if staying:
+            trainings = f"{len(staying)} unfinished training{'s' if len(staying) > 1 else ''}"
+            notes.print(
+                f"Checkpoints of {trainings} stay ({_megabytes(sum(item.size for item in staying))}): the same command "
+                "goes on from them. --checkpoints removes them.",
+                soft_wrap=True,
+            )
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
 
 
 def _document(artifact: Artifact) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from .train_intermediate import show_trained, trained_document
 
 
 @with_training_settings(
-    leave_out=("fusion_dropout", "doc_stride"), also={"max_validation_examples": "--max-eval-examples"}
+    leave_out=("fusion_dropout", "doc_stride", "drop_layers"), also={"max_validation_examples": "--max-eval-examples"}
 )
 def command(
     language: Annotated[

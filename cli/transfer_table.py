@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
 from adapterstilts.errors import SettingsError
+from adapterstilts.models.layers import layers_text
 from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB
 
 from .console import notes, print_json, result_console
@@ -33,50 +35,81 @@ TITLES = {
 }
 
 
-def check_csv(path: Path | None) -> None:
+CSV_NUMBERS = ("deviation", "baseline", "delta", "low", "high", "distance")
+"""Columns of a CSV after the score."""
+
+
+def check_csv(path: Path | None, option: str = "--csv") -> None:
     """Refuse a file that cannot be written, before hours of work."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise SettingsError(f"--csv '{path}' cannot be written: its folder does not exist, or it is a folder itself.")
+    if path is None:
+        return
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise SettingsError(
+            f"{option} '{path}' cannot be written: its folder does not exist, or it is a folder itself."
+        )
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise SettingsError(f"{option} '{path}' cannot be written: you are not allowed to.")
+
+
+def published_scores(transfer: Transfer, reference: bool) -> tuple[Reference, ...] | None:
+    """Return the scores that others published for the target, None where they were not asked for."""
+    if not reference:
+        return None
+    from adapterstilts.studies.reference import reference_scores
+
+    return reference_scores(transfer.target, transfer.backbone)
+
+
+def transfer_document(transfer: Transfer, published: tuple[Reference, ...] | None) -> dict[str, Any]:
+    """Return the document of an outcome, with published scores where they were asked for."""
+    told = {} if published is None else {"reference": [one.to_json() for one in published]}
+    return transfer.to_json() | told
 
 
 def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None, reference: bool = False) -> None:
     """Show the outcome of ``compose`` or ``evaluate``, with published scores beside it if ``reference``."""
     if csv_file is not None:
         _write_csv(transfer, csv_file)
-    published = None
-    if reference:
-        from adapterstilts.studies.reference import reference_scores
-
-        published = reference_scores(transfer.target, transfer.backbone)
+    published = published_scores(transfer, reference)
     if json:
-        told = {} if published is None else {"reference": [one.to_json() for one in published]}
-        print_json(transfer.to_json() | told)
+        print_json(transfer_document(transfer, published))
         return
     console = result_console()
     console.print(f"[bold]{_title(transfer)}[/]", soft_wrap=True)
     comparison = transfer.comparison
     for table in pair_tables(comparison) if comparison.two_languages else [_table(transfer)]:
         console.print(table)
-    if comparison.missing:
-        console.print(f"Not in the data: {', '.join(comparison.missing)}.", soft_wrap=True)
-    for name in transfer.same_training_data:
-        console.print(
-            f"Note: {name} and {transfer.target.name} train on the same rows. What {name} brings here is more training "
-            "on them, not another task.",
-            soft_wrap=True,
-        )
-    for line in () if published is None else _published(transfer, published):
+    for line in (*remarks(transfer, published), *_layers(transfer), *left_out(transfer)):
         console.print(line, soft_wrap=True)
-    if transfer.target.note:
-        console.print(f"Note: {escape(transfer.target.note)}", soft_wrap=True)
-    for line in _layers(transfer):
-        console.print(line, soft_wrap=True)
-    for reason, count in transfer.skipped.items():
-        console.print(f"Rows left out: {count} ({reason}).")
-    trained = [stage for stage in transfer.stages if stage["state"] != "reused"]
-    made = ", ".join(f"{stage['name']} ({stage['seconds']:.0f} s)" for stage in trained)
-    notes.print(f"Trained or evaluated now: {made or 'nothing, all was in the store'}.", soft_wrap=True)
+    tell_made(transfer.stages)
     console.print(f"Artifact: [bold]{transfer.artifacts[0].id}[/]")
+
+
+def remarks(transfer: Transfer, published: tuple[Reference, ...] | None) -> Iterator[str]:
+    """Yield what has to be known of the rows and the target to read a table, and what others published."""
+    if transfer.comparison.missing:
+        yield f"Not in the data: {', '.join(transfer.comparison.missing)}."
+    for name in transfer.same_training_data:
+        yield (
+            f"Note: {name} and {transfer.target.name} train on the same rows. What {name} brings here is more training "
+            "on them, not another task."
+        )
+    if published is not None:
+        yield from _published(transfer, published)
+    if transfer.target.note:
+        yield f"Note: {escape(transfer.target.note)}"
+
+
+def left_out(transfer: Transfer) -> Iterator[str]:
+    """Yield which rows were left out of the evaluation."""
+    for reason, count in transfer.skipped.items():
+        yield f"Rows left out: {count} ({reason})."
+
+
+def tell_made(stages: Iterable[Mapping[str, Any]]) -> None:
+    """Say on stderr what was trained or evaluated, and how long it took."""
+    made = ", ".join(f"{stage['name']} ({stage['seconds']:.0f} s)" for stage in stages if stage["state"] != "reused")
+    notes.print(f"Trained or evaluated now: {made or 'nothing, all was in the store'}.", soft_wrap=True)
 
 
 def _published(transfer: Transfer, published: tuple[Reference, ...]) -> Iterator[str]:
@@ -110,12 +143,14 @@ def _layers(transfer: Transfer) -> Iterator[str]:
 
 def _title(transfer: Transfer) -> str:
     zero_shot = transfer.target.kind == "target"
-    what = f"{transfer.composition} → {transfer.target.name}" if zero_shot else transfer.target.name
+    fused = f" (fused on {transfer.fused_on} tasks)" if transfer.fused_on else ""
+    what = f"{transfer.composition}{fused} → {transfer.target.name}" if zero_shot else transfer.target.name
     name = transfer.target.suite
     suite = "" if name == DEFAULT_SUITE else " in the lab" if name == LAB else f" in {name}"
     seeds = f", mean of {len(transfer.seeds)} seeds" if len(transfer.seeds) > 1 else ""
     where = f"{what}{suite} on {transfer.backbone}"
-    return f"{where}, {transfer.split} split{', zero-shot' if zero_shot else ''}{seeds}"
+    dropped = f", without adapters in layers {layers_text(transfer.drop_layers)}" if transfer.drop_layers else ""
+    return f"{where}, {transfer.split} split{', zero-shot' if zero_shot else ''}{seeds}{dropped}"
 
 
 def _table(transfer: Transfer) -> Table:
@@ -149,10 +184,10 @@ def _table(transfer: Transfer) -> Table:
         if several:
             row.append("" if cell.deviation is None else f"{cell.deviation:.1f}")
         if with_baseline:
-            row += [_number(cell.baseline), _difference(cell), _interval(cell)]
+            row += [_number(cell.baseline), difference(cell), interval(cell)]
         return row + [_number((cell.scores or {}).get(name)) for name in others]
 
-    for label, code, distance, cell in _rows(transfer):
+    for label, code, distance, cell in labelled_cells(transfer):
         if label.startswith("mean") and not any(row.end_section for row in table.rows):
             table.add_section()
         table.add_row(*cells(label, code, distance, cell))
@@ -165,7 +200,7 @@ def _adapter(transfer: Transfer, code: str) -> str:
     return "" if code not in adapters else adapter.language if (adapter := adapters[code]) else "none"
 
 
-def _rows(transfer: Transfer) -> Iterator[tuple[str, str, float | None, Cell]]:
+def labelled_cells(transfer: Transfer) -> Iterator[tuple[str, str, float | None, Cell]]:
     """Yield label, code, distance from the source language and cell: the languages, then their means, without code."""
     comparison = transfer.comparison
     suite = comparison.suite
@@ -186,33 +221,41 @@ def _write_csv(transfer: Transfer, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         metric = transfer.comparison.metric
-        titles = ["language", "rows", metric, "deviation", "baseline", "delta", "low", "high", "distance"]
         more = transfer.language_adapters is not None
-        writer.writerow([*titles, *(["language_adapter"] if more else [])])
-        for name, cell in (*transfer.comparison.languages.items(), *transfer.comparison.summary.items()):
-            if cell is None:
-                continue
-            value = cell.to_json()
-            low, high = value["interval"] or (None, None)
-            told = [value[key] for key in ("score", "deviation", "baseline", "delta")]
-            distance = transfer.comparison.suite.distance(name)
-            row = [name, cell.examples, *told, low, high, None if distance is None else round(distance, 4)]
-            writer.writerow([*row, *([_adapter(transfer, name)] if more else [])])
+        writer.writerow(["language", "rows", metric, *CSV_NUMBERS, *(["language_adapter"] if more else [])])
+        writer.writerows([*row, *([_adapter(transfer, row[0])] if more else [])] for row in csv_rows(transfer))
+
+
+def csv_rows(transfer: Transfer) -> Iterator[list[Any]]:
+    """Yield language or name of a mean, rows, score and ``CSV_NUMBERS`` for each language, then for the means."""
+    for name, cell in (*transfer.comparison.languages.items(), *transfer.comparison.summary.items()):
+        if cell is None:
+            continue
+        value = cell.to_json()
+        low, high = value["interval"] or (None, None)
+        told = [value[key] for key in ("score", "deviation", "baseline", "delta")]
+        distance = transfer.comparison.suite.distance(name)
+        yield [name, cell.examples, *told, low, high, None if distance is None else round(distance, 4)]
 
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
-def _difference(cell: Cell) -> str:
+def difference(cell: Cell) -> str:
+    """Return the difference to the baseline, coloured where its interval excludes zero."""
     if cell.delta is None:
         return ""
-    colour = ""
-    if cell.interval is not None and (cell.interval[0] > 0 or cell.interval[1] < 0):
-        colour = "green" if cell.delta > 0 else "red"
+    colour = ("green" if cell.delta > 0 else "red") if is_sure(cell) else ""
     text = f"{cell.delta:+.1f}"
     return f"[{colour}]{text}[/]" if colour else text
 
 
-def _interval(cell: Cell) -> str:
+def is_sure(cell: Cell) -> bool:
+    """Tell whether the interval of the difference excludes zero."""
+    return cell.interval is not None and (cell.interval[0] > 0 or cell.interval[1] < 0)
+
+
+def interval(cell: Cell) -> str:
+    """Return the ends of the interval of the difference."""
     return "" if cell.interval is None else f"{cell.interval[0]:+.1f} … {cell.interval[1]:+.1f}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import referencing
 from stores import kept_in
 from typer.testing import CliRunner
 
@@ -72,9 +73,19 @@ def schema(name: str) -> dict[str, Any]:
 
 def validate(value: Any, name: str) -> None:
     """Check a document against the schema ``name``."""
-    validator = jsonschema.Draft202012Validator(schema(name), format_checker=jsonschema.FormatChecker())
+    validator = jsonschema.Draft202012Validator(
+        schema(name), format_checker=jsonschema.FormatChecker(), registry=_registry()
+    )
     faults = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
     assert faults == []
+
+
+def _registry() -> Any:
+    """Return all schemas by their ids, since one may name another."""
+    contents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(SCHEMAS.glob("*.json"))]
+    return referencing.Registry().with_resources(
+        (content["$id"], referencing.Resource.from_contents(content)) for content in contents
+    )
 
 
 @contextlib.contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.tasks.formats.base import IGNORED_LABEL
@@ -68,7 +68,7 @@ class Collator:
         return batch
 
 
-@dataclass(frozen=True)
+@dataclass
 class MaskingCollator:
     """Hides tokens of features, other ones each time a feature comes, and pads them.
 
@@ -81,9 +81,12 @@ class MaskingCollator:
     padding: Collator
     masking: Masking
     generator: np.random.Generator
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """State of the generator before the last batch."""
 
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """Return what ``Collator`` does, with the hidden tokens as labels, shape (batch, length)."""
+        self.before = self.generator.bit_generator.state
         hidden = [self.masking.hide(feature["input_ids"], self.generator) for feature in features]
         seen = [
             feature | {"input_ids": ids, "labels": labels}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +115,43 @@ def predict_logits(
     return logits
 
 
+def each_language(
+    composed: ComposedModel,
+    languages: Sequence[str],
+    encoded: Encoded,
+    adapters: Mapping[str, LanguageAdapter | None],
+) -> Iterator[tuple[list[int], Encoded]]:
+    """Put the adapter of each language at the bottom in turn, and yield which features shall be read on it.
+
+    One model stays loaded; at the end its own weights lie at the bottom again. Languages of one adapter are one part.
+
+    Args:
+        composed: a composition on a language adapter.
+        languages: code of the language of each row.
+        encoded: features of the rows.
+        adapters: by code; None for a language that is read without one.
+
+    Yields:
+        the positions of features, and these features.
+    """
+    groups: dict[str | None, tuple[LanguageAdapter | None, list[int]]] = {}
+    for feature, example in enumerate(encoded.features["example"]):
+        adapter = adapters[languages[example]]
+        key = None if adapter is None else adapter.fingerprint
+        groups.setdefault(key, (adapter, []))[1].append(feature)
+    own = {key: tensor.detach().clone() for key, tensor in composed.state(f"adapters/{BOTTOM}").items()}
+    try:
+        for adapter, features in groups.values():
+            if adapter is None:
+                composed.use_language(None)
+            else:
+                here = own if adapter.artifact is None else adapter.weights()
+                composed.use_language(here, where=f"The adapter of the language '{adapter.language}'")
+            yield features, dataclasses.replace(encoded, features=encoded.features.select(features))
+    finally:
+        composed.use_language(own)
+
+
 def predict_by_language(
     composed: ComposedModel,
     languages: Sequence[str],
@@ -127,24 +164,13 @@ def predict_by_language(
 ) -> list[np.ndarray]:
     """Run the model over all features, those of each language on the language's adapter.
 
-    One model stays loaded: for each adapter its weights are put at the bottom, and at the end the model's own again.
-
     Args:
-        composed: a composition on a language adapter.
-        languages: code of the language of each row.
-        encoded: features of the rows.
-        adapters: by code; None for a language that is evaluated without one.
+        composed, languages, encoded, adapters: as for ``each_language``.
         batch_size, precision, progress: as for ``predict_logits``.
 
     Returns:
         as ``predict_logits``.
     """
-    groups: dict[str | None, tuple[LanguageAdapter | None, list[int]]] = {}
-    for feature, example in enumerate(encoded.features["example"]):
-        adapter = adapters[languages[example]]
-        key = None if adapter is None else adapter.fingerprint
-        groups.setdefault(key, (adapter, []))[1].append(feature)
-    own = {key: tensor.detach().clone() for key, tensor in composed.state(f"adapters/{BOTTOM}").items()}
     logits: list[Any] = [None] * len(encoded)
     done = 0
 
@@ -152,21 +178,36 @@ def predict_by_language(
         if progress is not None:
             progress(done + count)
 
-    try:
-        for adapter, features in groups.values():
-            if adapter is None:
-                composed.use_language(None)
-            else:
-                here = own if adapter.artifact is None else adapter.weights()
-                composed.use_language(here, where=f"The adapter of the language '{adapter.language}'")
-            part = dataclasses.replace(encoded, features=encoded.features.select(features))
-            found = predict_logits(composed, part, batch_size=batch_size, precision=precision, progress=advance)
-            for feature, values in zip(features, found, strict=True):
-                logits[feature] = values
-            done += len(features)
-    finally:
-        composed.use_language(own)
+    for features, part in each_language(composed, languages, encoded, adapters):
+        found = predict_logits(composed, part, batch_size=batch_size, precision=precision, progress=advance)
+        for feature, values in zip(features, found, strict=True):
+            logits[feature] = values
+        done += len(features)
     return logits
+
+
+def mean_logits(members: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """Return the mean of the logits that several models give to the same features.
+
+    Where one of several alternatives is chosen (labels, choices, a tag), this is the logarithmic opinion pool of equal
+    weights, the normalised geometric mean of the models' probabilities (Heskes 1997,
+    https://mlanthology.org/neurips/1997/heskes1997neurips-selecting): the mean of log-probabilities differs from it by
+    a constant, which neither the choice nor its probability sees. For starts and ends of spans the two differ: spans
+    of several windows of a context compete by the sum of their logits, not normalised (as in Clark & Gardner 2018,
+    https://arxiv.org/abs/1710.10723), and normalising within each window would take away how much more a model makes
+    of one window than of another. So logits are averaged in all cases, starts and ends each by themselves.
+
+    Args:
+        members: for each model one array a feature, as from ``predict_logits``. They are added up as they come, so
+            that no more than the sum and one model's are in memory.
+    """
+    total: list[np.ndarray] = []
+    count = 0
+    for logits in members:
+        total = [one + other for one, other in zip(total, logits, strict=True)] if count else list(logits)
+        count += 1
+        del logits  # else they would be there while the next model works
+    return [values / count for values in total]
 
 
 def _values(output: Any) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from adapterstilts.evaluation.inference import predict_by_language, predict_logits
+from adapterstilts.evaluation.inference import predict_logits
 from adapterstilts.evaluation.metrics import get_metric
 from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD, fit_threshold, with_threshold
 from adapterstilts.tasks.formats import FORMATS, Answer, Encoded, EncodingSettings
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from adapterstilts.data.rows import Rows
     from adapterstilts.models.backbone import ComposedModel
-    from adapterstilts.models.languages import LanguageAdapter
 
 
 def answer_rows(
@@ -24,21 +23,22 @@ def answer_rows(
     encoded: Encoded,
     settings: EncodingSettings,
     *,
-    batch_size: int = 32,
-    precision: str = "fp32",
-    threshold: float | None = None,
-    progress: Callable[[int], None] | None = None,
-    adapters: Mapping[str, LanguageAdapter | None] | None = None,
+    batch_size: int,
+    precision: str,
 ) -> list[Answer]:
-    """Return the model's answer to each row, in their order; none where no answer scores above ``threshold``.
+    """Return the model's answer to each row, in their order."""
+    logits = predict_logits(composed, encoded, batch_size=batch_size, precision=precision)
+    return decoded(rows, encoded, logits, settings)
 
-    With ``adapters``, each language's rows are answered on the adapter that stands there under its code.
-    """
-    how: dict[str, Any] = {"batch_size": batch_size, "precision": precision, "progress": progress}
-    if adapters is None:
-        logits = predict_logits(composed, encoded, **how)
-    else:
-        logits = predict_by_language(composed, rows.table["language"][:], encoded, adapters, **how)
+
+def decoded(
+    rows: Rows,
+    encoded: Encoded,
+    logits: Sequence[np.ndarray],
+    settings: EncodingSettings,
+    threshold: float | None = None,
+) -> list[Answer]:
+    """Return the answer that logits give to each row, in their order; none where no answer scores above a threshold."""
     answers = FORMATS[rows.task.format].decode(rows.task, rows.table, encoded, logits, settings)
     return answers if threshold is None else with_threshold(answers, threshold)
 

@@ -138,7 +138,7 @@ def run_search(
     """Search with the adapter of an artifact, or with the bare backbone; or return what was found before.
 
     Args:
-        artifact: of kind ``intermediate``, ``merged`` or ``mixed``; None is the bare backbone.
+        artifact: of kind ``intermediate``, ``merged``, ``mixed`` or ``fusion``; None is the bare backbone.
         search: rows and layer.
         store: where answers are kept.
         identity: of the backbone.
@@ -153,7 +153,10 @@ def run_search(
     encoder = {"artifact": artifact.fingerprint} if artifact is not None else {"backbone": identity.key}
     told = {**search.identity(), **encoder}
     key = fingerprint(told)
-    found = kept_evaluation(store, key, search.rows, started)
+    name = str(artifact.manifest["name"]) if artifact is not None else "none"
+    of = artifact.id if artifact is not None else identity.id
+    title = f"{name}.{search.rows.task.name}"
+    found = kept_evaluation(store, key, search.rows, started, name=title, of=of)
     if found is not None:
         return found
     store.check_writable()
@@ -164,10 +167,9 @@ def run_search(
     else:
         loaded = load_backbone(backbone or identity.id, identity.hub_revision)
     loaded.to_device()
-    name = str(artifact.manifest["name"]) if artifact is not None else "none"
     answers, more = _answers(loaded, search, store, name, reporter)
-    more |= {"of": artifact.id if artifact is not None else identity.id, "identity": told}
-    return keep_evaluation(store, f"{name}.{search.rows.task.name}", key, search.rows, answers, started, more)
+    more |= {"of": of, "identity": told}
+    return keep_evaluation(store, title, key, search.rows, answers, started, more)
 
 
 def _answers(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,25 @@ from adapterstilts.data.candidates import Candidates
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError
-from adapterstilts.evaluation.scoring import answer_rows, scores_of, statistics_by_language
+from adapterstilts.evaluation.inference import mean_logits, predict_by_language, predict_logits
+from adapterstilts.evaluation.scoring import decoded, scores_of, statistics_by_language
 from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
+from adapterstilts.models.expression import ENSEMBLE
 from adapterstilts.models.languages import LanguageAdapter, own_language
-from adapterstilts.models.saved import check_labels, load_backbone_of, load_composed, trained_task
+from adapterstilts.models.layers import layers_text
+from adapterstilts.models.saved import (
+    check_labels,
+    load_backbone_of,
+    load_composed,
+    members_of,
+    read_composition,
+    trained_task,
+)
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
-from adapterstilts.tasks.formats import Answer, EncodingSettings
+from adapterstilts.store.promises import PlanningStore, Promise
+from adapterstilts.tasks.formats import Answer, Encoded, EncodingSettings
 from adapterstilts.tasks.spec import TaskSpec, base_suite
 from adapterstilts.tasks.suites import get_suite
 
@@ -65,6 +77,8 @@ class EvaluationRequest:
     sample_seed: int = 0
     batch_size: int = 32
     precision: str = "fp32"
+    drop_layers: tuple[int, ...] = ()
+    """Layers in which no adapter shall work, whatever was trained there."""
 
     def rows(self, task: TaskSpec, candidates: Candidates | None = None) -> Rows:
         """Load the rows to be answered; their candidates, too, unless they are given."""
@@ -83,7 +97,7 @@ def task_of(artifact: Artifact, suite: str | None = None) -> TaskSpec:
     """Return the task whose head an artifact has.
 
     Args:
-        artifact: of kind ``intermediate`` or ``target``.
+        artifact: of kind ``intermediate``, ``target`` or ``ensemble``.
         suite: the suite that the user named; None is the artifact's. What was trained in XTREME can be evaluated in
             the languages of XTREME-R, and the other way round.
 
@@ -91,7 +105,7 @@ def task_of(artifact: Artifact, suite: str | None = None) -> TaskSpec:
         ArtifactError: it is no trained adapter or composition, or one of another suite.
         UnknownNameError: there is no such suite, or it does not have the task.
     """
-    if artifact.kind not in ("intermediate", "target"):
+    if artifact.kind not in ("intermediate", "target", ENSEMBLE):
         raise ArtifactError(
             f"Artifact '{artifact.id}' is of kind '{artifact.kind}'; only adapters and compositions can be evaluated."
         )
@@ -110,10 +124,85 @@ def threshold_of(artifact: Artifact) -> float | None:
     return None if threshold is None else float(threshold)
 
 
+def more_dropped(artifact: Artifact, layers: Sequence[int]) -> tuple[int, ...]:
+    """Return those layers of the given ones in which an artifact has adapters."""
+    members = members_of(artifact) if layers else ()
+    own = frozenset.intersection(*(read_composition(member).left_out for member in members)) if members else ()
+    return tuple(layer for layer in layers if layer not in own)
+
+
 def encoding_settings(artifact: Artifact) -> EncodingSettings:
     """Return the lengths that an artifact was trained with."""
     settings = artifact.manifest["settings"]
     return EncodingSettings(max_length=settings["max_length"], doc_stride=settings["doc_stride"])
+
+
+def answers_of(
+    artifact: Artifact,
+    rows: Rows,
+    *,
+    title: str,
+    batch_size: int,
+    precision: str,
+    drop_layers: Sequence[int] = (),
+    adapters: Mapping[str, LanguageAdapter | None] | None = None,
+    backbone: str | None = None,
+    home: Path | None = None,
+    reporter: Reporter,
+) -> tuple[list[Answer], Mapping[str, int]]:
+    """Return an artifact's answers to rows, one a row, and what was counted when these were encoded.
+
+    The members of an ensemble are loaded one after the other and answer the same features; their logits are averaged
+    before they are decoded.
+
+    Args:
+        artifact: of kind ``intermediate``, ``target`` or ``ensemble``.
+        rows: of the artifact's task.
+        title: what the reporter is told that this is.
+        batch_size, precision: as for ``predict_logits``.
+        drop_layers: in which no adapter and no fusion works now.
+        adapters: for a composition on a language adapter, or an ensemble of such, what takes its place, by code of the
+            language of the rows; None leaves the one that it was trained on there for all.
+        backbone: id or folder of the backbone, where it is no longer where the artifact says.
+        home: folder of the store that keeps encoded rows; None keeps none.
+        reporter: told of the progress.
+
+    Raises:
+        ArtifactError: it is not whole, or of another backbone.
+    """
+    settings, members = encoding_settings(artifact), members_of(artifact)
+    encoded: Encoded | None = None
+
+    def logits_of(number: int, member: Artifact) -> list[np.ndarray]:
+        nonlocal encoded
+        dropped = more_dropped(member, drop_layers)
+        composed = load_composed(member, load_backbone_of(member, backbone), rows.task, drop_layers=dropped)
+        composed.to_device()
+        if encoded is None:
+            encoded = encode_rows(rows, composed.backbone.tokenizer, settings, training=False, home=home)
+            reporter.begin(title, len(encoded) * len(members))
+        before = len(encoded) * number
+        how: dict[str, Any] = {
+            "batch_size": batch_size,
+            "precision": precision,
+            "progress": lambda done: reporter.advance(before + done),
+        }
+        if adapters is None:
+            return predict_logits(composed, encoded, **how)
+        return predict_by_language(composed, rows.table["language"][:], encoded, adapters, **how)
+
+    def one_by_one() -> Iterator[list[np.ndarray]]:
+        for number, member in enumerate(members):
+            yield logits_of(number, member)
+            gc.collect()  # a model that is done with holds itself in circles, and would stay beside the next one
+
+    try:
+        logits = mean_logits(one_by_one())
+    finally:
+        if encoded is not None:
+            reporter.end()
+    assert encoded is not None
+    return decoded(rows, encoded, logits, settings, threshold_of(artifact)), encoded.report
 
 
 def run_evaluation(
@@ -129,7 +218,7 @@ def run_evaluation(
     """Evaluate an artifact on rows of one or more languages, or return what was evaluated of the same before.
 
     Args:
-        artifact: of kind ``intermediate`` or ``target``.
+        artifact: of kind ``intermediate``, ``target`` or ``ensemble``.
         request: rows and batch size.
         store: where predictions are kept.
         rows: the rows of ``request``, if they are loaded already.
@@ -162,31 +251,29 @@ def run_evaluation(
     if adapters is not None:
         identity["language_adapters"] = {code: one and one.fingerprint for code, one in adapters.items()}
         told["language_adapters"] = {code: one and one.language for code, one in adapters.items()}
+    dropped = more_dropped(artifact, request.drop_layers)
+    if dropped:
+        identity["drop_layers"] = layers_text(dropped)
     key = fingerprint(identity)
-    found = kept_evaluation(store, key, rows, started)
+    name = str(artifact.manifest["name"])
+    found = kept_evaluation(store, key, rows, started, name=name, of=artifact.id)
     if found is not None:
         return found
     store.check_writable()
-    composed = load_composed(artifact, load_backbone_of(artifact, backbone), task)
-    composed.to_device()
-    encoded = encode_rows(rows, composed.backbone.tokenizer, settings, training=False, home=store.home)
-    reporter.begin(f"Evaluating {artifact.manifest['name']} in {len(rows.languages)} languages", len(encoded))
-    try:
-        answers = answer_rows(
-            composed,
-            rows,
-            encoded,
-            settings,
-            batch_size=request.batch_size,
-            precision=request.precision,
-            threshold=threshold_of(artifact),
-            progress=reporter.advance,
-            adapters=adapters,
-        )
-    finally:
-        reporter.end()
-    more = {"of": artifact.id, "identity": identity, "encoding": dict(encoded.report), **told}
-    return keep_evaluation(store, str(artifact.manifest["name"]), key, rows, answers, started, more)
+    answers, report = answers_of(
+        artifact,
+        rows,
+        title=f"Evaluating {name} in {len(rows.languages)} languages",
+        batch_size=request.batch_size,
+        precision=request.precision,
+        drop_layers=request.drop_layers,
+        adapters=adapters,
+        backbone=backbone,
+        home=store.home,
+        reporter=reporter,
+    )
+    more = {"of": artifact.id, "identity": identity, "encoding": dict(report), **told}
+    return keep_evaluation(store, name, key, rows, answers, started, more)
 
 
 def _adapters(
@@ -203,20 +290,34 @@ def _adapters(
     return {code: (given or {})[code] for code in rows.languages}
 
 
-def kept_evaluation(store: Store, key: str, rows: Rows, started: float) -> Evaluation | None:
+def kept_evaluation(store: Store, key: str, rows: Rows, started: float, *, name: str, of: str) -> Evaluation | None:
     """Return the evaluation that the store has under a fingerprint, None where it has none.
+
+    A store that only plans promises it then: an evaluation without statistics, which can be compared with nothing.
 
     Args:
         store: where it is looked for.
         key: fingerprint of what was evaluated on what.
         rows: the rows that were answered.
         started: when this began, by ``time.perf_counter``.
+        name: of what is evaluated.
+        of: id of what is evaluated.
     """
     found = store.find(key)
+    if found is None and isinstance(store, PlanningStore):
+        promised = store.promise(_promise(key, rows, name, of))
+        return Evaluation(promised, rows.task, {}, {}, rows.missing, False, 0.0)
     if found is None:
         return None
     statistics = statistics_by_language(rows, _read_answers(found, rows))
     return Evaluation(found, rows.task, statistics, _examples(rows), rows.missing, True, time.perf_counter() - started)
+
+
+def _promise(key: str, rows: Rows, name: str, of: str) -> Promise:
+    """Return an evaluation as far as it is known before anything is evaluated."""
+    counted = {language: {"examples": len(rows.of_language(language))} for language in rows.languages}
+    manifest = {"suite": rows.task.suite, "task": rows.task.name, "split": rows.split, "metrics": counted, "of": of}
+    return Promise.of("evaluation", f"{name}.{rows.split}", key, manifest)
 
 
 def keep_evaluation(

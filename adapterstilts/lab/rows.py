@@ -331,14 +331,20 @@ def load(task: str, language: str, split: str) -> Dataset:
     Raises:
         UnknownNameError, DataUnavailableError: as for ``rows``.
     """
+    return _loaded(task, get_language(language), split)
+
+
+@functools.lru_cache(maxsize=16)  # the stages of one command train on the same rows
+def _loaded(task: str, language: Language, split: str) -> Dataset:
     from datasets import ClassLabel, Dataset, Features, List
 
     if task == TEXT_TASK:
-        lines = language_text(language, split)
+        lines = language_text(language.code, split)
         return Dataset.from_dict({"id": [f"{split}-{index}" for index in range(len(lines))], "text": list(lines)})
     found = TASKS[source_of(task, split)[0]]
-    said = rows(task, language, split)
-    features = Features(Dataset.from_list(said[:1]).features)
+    said = rows(task, language.code, split)
+    # Of all rows: the first may have empty lists, of which no type can be read.
+    features = Features(Dataset.from_list(said).features)
     for column, names in found.labels.items():
         label = ClassLabel(names=list(names))
         features[column] = label if column == "label" else List(label)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import AdapterStiltsError, BackboneError, ExpressionError
@@ -19,8 +20,11 @@ from adapterstilts.models.composition import BOTTOM, Composition
 from adapterstilts.models.configs import adapter_config, check_fusible
 from adapterstilts.models.effects import check_effect
 from adapterstilts.models.expression import Fusion
+from adapterstilts.models.fast_fusion import install
+from adapterstilts.models.full import WHOLE, backbone_keys
 from adapterstilts.models.heads import add_head
 from adapterstilts.models.identity import BackboneIdentity, config_hash, revision_of
+from adapterstilts.models.layers import check_layers, delete_fusion, keys_outside, left_out
 from adapterstilts.models.locations import (
     DEFAULT_BACKBONE,
     cannot_load,
@@ -117,14 +121,26 @@ def identify(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> Backb
         BackboneError, DataUnavailableError: as for ``load_backbone``.
     """
     location = locate(name)
+    config = _read_config(name, location, revision)
+    return BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
+
+
+def layer_count(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> int:
+    """Return how many layers a backbone has, without loading its weights.
+
+    Raises:
+        BackboneError, DataUnavailableError: as for ``load_backbone``.
+    """
+    return int(_read_config(name, locate(name), revision).num_hidden_layers)
+
+
+def _read_config(name: str, location: Path, revision: str | None) -> Any:
     try:
         from transformers import AutoConfig
 
-        options = reading_options(name, location, revision)
-        config = AutoConfig.from_pretrained(str(location), **options)
+        return AutoConfig.from_pretrained(str(location), **reading_options(name, location, revision))
     except Exception as error:
         raise cannot_load(name, location, error) from error
-    return BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
 
 
 def input_limit(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> int:
@@ -172,12 +188,12 @@ class ComposedModel:
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """State-dict keys of each part: what the library added when the part was added, no more and no less."""
     head: str = ""
-    """Name of the head, where it is not that of the adapter on top."""
+    """Name of the head, where it is not that of the composition."""
 
     def activate(self) -> None:
         """Make the composition's head the one that the model uses, where it has several."""
         model: Any = self.model
-        model.active_head = self.head or self.composition.top
+        model.active_head = self.head or self.composition.head_name
 
     @property
     def model(self) -> PreTrainedModel:
@@ -188,14 +204,21 @@ class ComposedModel:
         state = self.model.state_dict()
         return {key: state[key] for key in self.keys[part]}
 
-    def load_state(self, part: str, tensors: Mapping[str, Tensor], *, where: str) -> None:
+    def load_state(self, part: str, tensors: Mapping[str, Tensor], *, where: str, beyond: Collection[int] = ()) -> None:
         """Put tensors into a part, after comparing all names and shapes.
+
+        Args:
+            part: such as ``adapters/squad``.
+            tensors: by their exact names.
+            where: they come from, for messages.
+            beyond: layers that the tensors may belong to and the part has not; those are passed over.
 
         Raises:
             ArtifactError: a key is missing, unknown or misfit; names it.
         """
         own = self.state(part)
-        check_weights(tensors, own, where=where)
+        kept = keys_outside(self.model, tensors, beyond) if beyond else tensors
+        check_weights({key: tensors[key] for key in kept}, own, where=where)
         import torch
 
         with torch.no_grad():
@@ -206,14 +229,16 @@ class ComposedModel:
         """Put another language's adapter at the bottom of the stack.
 
         Args:
-            tensors: its weights, under the keys of ``BOTTOM``; None takes the language adapter out of the stack.
+            tensors: its weights, under the keys of ``BOTTOM``; None takes the language adapter out of the stack. What
+                they have in layers that the composition leaves out is not taken.
             where: where they are from, for the message.
 
         Raises:
             ArtifactError: a key is missing, unknown or misfit; names it.
         """
         if tensors is not None:
-            self.load_state(f"adapters/{BOTTOM}", tensors, where=where)
+            part = f"adapters/{BOTTOM}"
+            self.load_state(part, tensors, where=where, beyond=self.composition.left_out_of(part))
         _set_active(self.model, self.composition, language=tensors is not None)
 
     def to_device(self) -> None:
@@ -244,7 +269,8 @@ def build(
 ) -> ComposedModel:
     """Add a composition's adapters, fusion and head to a backbone that has none yet.
 
-    Only the target adapter, the fusion and the head require gradients. New weights are drawn from ``seed``.
+    Only the composition's trained parts require gradients: the adapter on top (or the backbone itself, with ``full``),
+    the fusion unless it is frozen, the head. New weights are drawn from ``seed``.
 
     Args:
         backbone: freshly loaded.
@@ -255,6 +281,7 @@ def build(
     Raises:
         ExpressionError: the adapters cannot be fused or stacked; names the rule.
         BackboneError: the backbone has no head of this kind, or already carries adapters.
+        SettingsError: the backbone does not have a layer that is left out, or an adapter is left out of all.
     """
     from transformers import set_seed
 
@@ -270,6 +297,10 @@ def build(
         add()
         keys[part] = tuple(sorted(set(model.state_dict()) - before))
 
+    check_names(model, composition.stacked)
+    if composition.full:
+        keys[WHOLE] = backbone_keys(model)
+
     def add_adapter(name: str) -> None:
         config = adapter_config(dict(composition.adapters[name]))
         factor = composition.adapters[name].get("reduction_factor")
@@ -278,34 +309,43 @@ def build(
                 f"The reduction factor of '{name}', {factor:g}, is above the hidden size of '{backbone.identity.id}', "
                 f"{model.config.hidden_size}: nothing would be left of the bottleneck."
             )
+        count = sum(1 for _ in model.iter_layers())
+        check_layers(left_out(composition.adapters[name]), count, what=backbone.identity.id)
         try:
             added(f"adapters/{name}", lambda: model.add_adapter(name, config=config))
         except (AssertionError, ValueError, TypeError, RuntimeError) as error:  # NotImplementedError is a RuntimeError
             raise ExpressionError(f"The adapter '{name}' does not fit '{backbone.identity.id}': {error}.") from error
 
-    _check_names(model, (*composition.frozen, composition.top))
-    for name in (*expression.names, composition.top):
+    for name in () if composition.full else composition.stacked[composition.on_language :]:
         add_adapter(name)
     if isinstance(expression, Fusion):
         fused = {name: composition.adapters[name] for name in expression.names}
-        check_fusible(fused, composition.adapters[composition.top])
+        check_fusible(fused, None if composition.top is None else composition.adapters[composition.top])
         config = dict(composition.fusion or {})
-        added("fusion", lambda: model.add_adapter_fusion(list(expression.names), config=copy.deepcopy(config)))
+
+        def add_fusion() -> None:
+            model.add_adapter_fusion(list(expression.names), config=copy.deepcopy(config))
+            delete_fusion(model, ",".join(expression.names), composition.left_out)
+
+        added("fusion", add_fusion)
         if fusion_dropout is not None:
             for module in model.modules():
                 if type(module).__name__ == "BertFusion":
                     module.dropout.p = fusion_dropout
-    added("head", lambda: add_head(backbone, composition.top, composition.head))
+        install(model)
+    added("head", lambda: add_head(backbone, composition.head_name, composition.head))
     if composition.on_language:
         add_adapter(BOTTOM)  # last, so that all else begins with the weights that it has without a language adapter
 
     _set_active(model, composition)
-    if model.active_head != composition.top or set(model.heads) != {composition.top}:
-        raise BackboneError(f"The head '{composition.top}' could not be made the active one.")  # pragma: no cover
+    head = composition.head_name
+    if model.active_head != head or set(model.heads) != {head}:
+        raise BackboneError(f"The head '{head}' could not be made the active one.")  # pragma: no cover
 
     inputs = composition.head.outputs if composition.head.kind == "multiple_choice" else 1
-    own = {part: names for part, names in keys.items() if part in composition.parts}
-    check_effect(model, own, inputs=inputs, what=composition.drawing())
+    own = {part: names for part, names in keys.items() if part in composition.parts and part != WHOLE}
+    if own:
+        check_effect(model, own, inputs=inputs, what=composition.drawing())
     trained = {key for part in composition.trained_parts for key in keys[part]}
     for key, parameter in model.named_parameters():
         parameter.requires_grad_(key in trained)
@@ -322,41 +362,9 @@ def _set_active(model: Any, composition: Composition, *, language: bool = True) 
         below = (Fuse(*expression.names),)
     if composition.on_language and language:
         below = (BOTTOM, *below)
-    model.set_active_adapters(Stack(*below, composition.top))
-    model.active_head = composition.top
-
-
-def build_shared(
-    backbone: Backbone, compositions: Mapping[str, Composition], *, seed: int
-) -> tuple[ComposedModel, dict[str, ComposedModel]]:
-    """Add one adapter with several heads to a backbone that has none yet.
-
-    The adapter's weights are those that ``build`` draws from the seed.
-
-    Args:
-        backbone: freshly loaded.
-        compositions: by the name of the head; they are of one adapter, with nothing below it, and differ in the head.
-        seed: of the new weights.
-
-    Returns:
-        the model with all heads as one part, for training; and by name the model with each of the heads, of which one
-        at a time is active.
-
-    Raises:
-        ExpressionError, BackboneError: as for ``build``.
-    """
-    model: Any = backbone.model
-    _check_names(model, tuple(compositions))
-    whole = build(backbone, next(iter(compositions.values())), seed=seed)
-    model.delete_head(whole.composition.top)
-    parts: dict[str, ComposedModel] = {}
-    for name, composition in compositions.items():
-        before = set(model.state_dict())
-        add_head(backbone, name, composition.head)
-        keys = {**whole.keys, "head": tuple(sorted(set(model.state_dict()) - before))}
-        parts[name] = ComposedModel(backbone, composition, keys, name)
-    heads = tuple(key for part in parts.values() for key in part.keys["head"])
-    return ComposedModel(backbone, whole.composition, {**whole.keys, "head": heads}, next(iter(parts))), parts
+    if not composition.full:
+        model.set_active_adapters(below[0] if composition.top is None else Stack(*below, composition.top))
+    model.active_head = composition.head_name  # on a bare fusion the library finds none
 
 
 def quiet_adapters() -> None:
@@ -385,7 +393,12 @@ def _prepare(model: Any) -> None:
     model.eval()
 
 
-def _check_names(model: Any, names: tuple[str, ...]) -> None:
+def check_names(model: Any, names: tuple[str, ...]) -> None:
+    """Refuse names that the model has for modules of its own.
+
+    Raises:
+        ExpressionError: names the first of them.
+    """
     import torch
 
     taken = {component for key in model.state_dict() for component in key.split(".")}

@@ -8,6 +8,8 @@ from typing import Any
 
 from adapterstilts.errors import ArtifactError, ExpressionError, unknown
 from adapterstilts.models.expression import Merge
+from adapterstilts.models.full import FULL, full_config
+from adapterstilts.models.layers import layers_text, left_out
 
 
 def adapter_config(config: str | Mapping[str, Any], *, reduction_factor: float | None = None) -> Any:
@@ -24,20 +26,38 @@ def adapter_config(config: str | Mapping[str, Any], *, reduction_factor: float |
     from adapters import ADAPTER_CONFIG_MAP, AdapterConfig
 
     if isinstance(config, str) and config not in ADAPTER_CONFIG_MAP:
-        raise unknown("adapter configuration", config, ADAPTER_CONFIG_MAP)
+        raise unknown("adapter configuration", config, (*ADAPTER_CONFIG_MAP, FULL))
     try:
         loaded = AdapterConfig.load(config if isinstance(config, str) else copy.deepcopy(dict(config)))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ArtifactError(f"The adapter configuration cannot be read: {error}.") from error
     if reduction_factor is None:
         return loaded
-    if "reduction_factor" not in loaded.to_dict():
+    if not has_reduction_factor(loaded):
         raise ExpressionError(f"The adapter configuration '{config}' has no reduction factor; leave it out.")
     return loaded.replace(reduction_factor=reduction_factor)
 
 
+def has_reduction_factor(config: Any) -> bool:
+    """Tell whether a configuration, or one of that name, is of a bottleneck whose width a factor gives.
+
+    Raises:
+        UnknownNameError: there is no configuration of that name.
+    """
+    loaded = adapter_config(config) if isinstance(config, str) else config
+    return "reduction_factor" in loaded.to_dict()
+
+
 def adapter_config_json(config: str | Mapping[str, Any], *, reduction_factor: float | None = None) -> dict[str, Any]:
-    """Return a full adapter configuration as JSON writes it."""
+    """Return a complete adapter configuration as JSON writes it, or what stands for the backbone itself (``full``).
+
+    Raises:
+        UnknownNameError, ExpressionError: as for ``adapter_config``.
+    """
+    if config == FULL:
+        if reduction_factor is not None:
+            raise ExpressionError("--adapter full trains the backbone itself; --reduction-factor would have no effect.")
+        return full_config()
     plain = plain_json(adapter_config(config, reduction_factor=reduction_factor).to_dict())
     assert isinstance(plain, dict)
     return plain
@@ -52,15 +72,15 @@ def fusion_config_json() -> dict[str, Any]:
     return plain
 
 
-def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, Any]) -> None:
+def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, Any] | None) -> None:
     """Refuse what the adapters library cannot fuse, before anything is trained.
 
     Args:
         configs: of the adapters to be fused, by name.
-        top: of the adapter that is stacked on the fusion.
+        top: of the adapter that is stacked on the fusion; None where nothing is.
 
     Raises:
-        ExpressionError: an adapter is not a bottleneck, or they sit at different places; names both.
+        ExpressionError: an adapter is not a bottleneck, or they sit at different places or layers; names both.
     """
     places = {}
     for name, config in configs.items():
@@ -69,9 +89,7 @@ def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, An
             raise ExpressionError(
                 f"'{name}' is a {kind} adapter; only bottleneck adapters (seq_bn, double_seq_bn, par_bn) can be fused."
             )
-        places[name] = tuple(
-            str(config.get(key)) for key in ("mh_adapter", "output_adapter", "is_parallel", "leave_out")
-        )
+        places[name] = tuple(str(config.get(key)) for key in ("mh_adapter", "output_adapter", "is_parallel"))
     first = next(iter(places))
     for name, place in places.items():
         if place != places[first]:
@@ -79,9 +97,15 @@ def check_fusible(configs: Mapping[str, Mapping[str, Any]], top: Mapping[str, An
                 f"'{first}' and '{name}' cannot be fused: their adapters sit at different places of the layers. "
                 "Train both with the same --adapter."
             )
+    for name, config in {**configs, **({} if top is None else {"the target adapter": top})}.items():
+        if left_out(config) != left_out(configs[first]):
+            raise ExpressionError(
+                f"'{first}' and {name} cannot stand in one fusion: they are left out of different layers "
+                f"({layers_text(left_out(configs[first])) or 'none'} and {layers_text(left_out(config)) or 'none'})."
+            )
     fused = configs[first]
     for key, block in (("mh_adapter", "attention"), ("output_adapter", "feed-forward")):
-        if top.get(key) and not fused.get(key):
+        if top is not None and top.get(key) and not fused.get(key):
             raise ExpressionError(
                 f"The target adapter sits after the {block} block of each layer, where the fused adapters "
                 f"({', '.join(configs)}) do not; the adapters library cannot stack it on their fusion. Choose "

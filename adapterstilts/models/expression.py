@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -51,6 +51,7 @@ METHODS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
     }
 )
 MIX = "mix"
+ENSEMBLE = "ensemble"
 #: The options of each function that takes adapters or tasks; those of ``mix`` make shares of the tasks' sizes.
 OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
     {
@@ -260,7 +261,37 @@ class Chain:
 
 Adapter = Single | Merge | Mix
 """What makes one adapter."""
-Expression = Nothing | Single | Merge | Mix | Fusion | Chain
+Alone = Nothing | Single | Merge | Mix | Fusion | Chain
+"""What one target adapter is trained on."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several target adapters, each trained on a part of its own, whose answers are averaged.
+
+    How they are averaged stands in ``adapterstilts.evaluation.inference``.
+
+    Raises:
+        ExpressionError: there is one part only, or a part stands there twice.
+    """
+
+    parts: tuple[Alone, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.parts) < 2:
+            raise ExpressionError(f"'{ENSEMBLE}' of one is that one; name at least two")
+        refuse_twice(self.parts)
+
+    def __str__(self) -> str:
+        return f"{ENSEMBLE}({', '.join(map(str, self.parts))})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The intermediate tasks that the parts name, each once."""
+        return _names(self.parts)
+
+
+Expression = Alone | Ensemble
 
 
 def number(value: float) -> str:
@@ -269,17 +300,34 @@ def number(value: float) -> str:
 
 
 def reduced(expression: Expression) -> Nothing | Single | Fusion:
-    """Return the expression over the adapters that stand in the model, whatever each was made of."""
+    """Return the expression over the adapters that stand in the model, whatever each was made of.
+
+    Raises:
+        ExpressionError: it is an ensemble, which is no one model.
+    """
+    if isinstance(expression, Ensemble):
+        raise ExpressionError(f"'{expression}' is no one model; train and build each part by itself")
     operands = tuple(Single(part.adapter) for part in expression.operands)
     if not operands:
         return Nothing()
     return operands[0] if len(operands) == 1 else Fusion(operands)
 
 
+def members(expression: Expression) -> tuple[Alone, ...]:
+    """Return the expressions that a target adapter each is trained on: several for an ensemble, else the one."""
+    return expression.parts if isinstance(expression, Ensemble) else (expression,)
+
+
+def needed(expression: Expression) -> tuple[Adapter, ...]:
+    """Return the adapters that must be there before a target's is trained: those under it, or that it starts from."""
+    if isinstance(expression, Ensemble):
+        return tuple(dict.fromkeys(adapter for part in expression.parts for adapter in needed(part)))
+    return (expression.start,) if isinstance(expression, Chain) else expression.operands
+
+
 def trained_parts(expression: Expression) -> tuple[Single | Mix, ...]:
     """Return the intermediate adapters that have to be trained for an expression, each once, wherever they stand."""
-    parts = (expression.start,) if isinstance(expression, Chain) else expression.operands
-    return tuple(dict.fromkeys(leaf for part in parts for leaf in _leaves(part)))
+    return tuple(dict.fromkeys(leaf for part in needed(expression) for leaf in _leaves(part)))
 
 
 def _leaves(part: Adapter) -> tuple[Single | Mix, ...]:
@@ -322,11 +370,11 @@ def _adapter_name(method: str, names: tuple[str, ...], text: str) -> str:
     return f"{'_'.join((method, *names))[:40]}_{digest}"
 
 
-def _names(parts: tuple[Adapter, ...]) -> tuple[str, ...]:
+def _names(parts: tuple[Alone, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for part in parts for name in part.names))
 
 
-def refuse_twice(parts: tuple[Adapter, ...]) -> None:
+def refuse_twice(parts: Sequence[Alone]) -> None:
     """Refuse a part that stands there a second time.
 
     Raises:

@@ -2,7 +2,8 @@
 
 ::
 
-    expression := "none" | sum | "chain" "(" adapter ")"
+    expression := alone | "ensemble" "(" alone ("," alone)+ ")"
+    alone      := "none" | sum | "chain" "(" adapter ")"
     sum        := adapter ("+" adapter)*
     adapter    := NAME | "all" | METHOD "(" part ("," part)* [options] ")" | "mix" "(" task ("," task)* [options] ")"
     part       := [NUMBER "*"] adapter
@@ -11,7 +12,8 @@
     METHOD     := "avg" | "arithmetic" | "ties" | "dare" | "svd"
     option     := NAME "=" NUMBER
 
-``all`` stands for the nine intermediate tasks of Phang et al. 2020, each a part of its own.
+``all`` stands for the nine intermediate tasks of Phang et al. 2020, each a part of its own; so it does where it stands
+alone in an ensemble.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from contextlib import contextmanager
 
 from adapterstilts.errors import ExpressionError
 from adapterstilts.models.expression import (
+    ENSEMBLE,
     METHODS,
     MIX,
     NAME,
     OPTIONS,
     Adapter,
+    Alone,
     Chain,
+    Ensemble,
     Expression,
     Fusion,
     Merge,
@@ -41,7 +46,12 @@ from adapterstilts.models.expression import (
 #: The nine intermediate tasks of Phang et al. 2020 (https://arxiv.org/abs/2005.13013, table 1), in its order.
 ALL = ("anli", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "csqa")
 CHAIN = "chain"
-FUNCTIONS = (CHAIN, *METHODS, MIX)
+FUNCTIONS = (CHAIN, ENSEMBLE, *METHODS, MIX)
+#: Functions that nothing may be joined to, and why; ``chain`` may stand in ``ensemble``.
+OUTERMOST = {
+    CHAIN: "'chain' tells where the target adapter starts, and stands alone",
+    ENSEMBLE: "'ensemble' averages the answers of whole models, and stands alone",
+}
 DEEPEST = 6
 """How deep functions may be nested."""
 
@@ -68,8 +78,35 @@ class _Reader:
     def expression(self) -> Expression:
         start = self.position
         name = self.name("a task name")
+        called = self.there("(")
+        found = self.ensemble(start) if called and name == ENSEMBLE else self.alone(name, start)
+        if not self.ended:
+            closed = called and name in OUTERMOST
+            said = f"'{name}' stands alone; nothing may follow it" if closed else "only '+' joins adapters"
+            raise self.error(self.position, said)
+        return found
+
+    def ensemble(self, start: int) -> Ensemble:
+        self.take("(", "")
+        parts: list[Alone] = []
+        while True:
+            inside = self.position
+            part = self.alone(self.name("a part of the ensemble"), inside)
+            all_alone = self.text[inside : self.position].strip() == "all"
+            new: tuple[Alone, ...] = part.operands if all_alone else (part,)
+            with self.marked(inside):
+                refuse_twice((*parts, *new))
+            parts.extend(new)
+            if not self.taken(","):
+                break
+        self.take(")", "',' or ')' is expected here; only '+' joins adapters")
+        with self.marked(start):
+            return Ensemble(tuple(parts))
+
+    def alone(self, name: str, start: int) -> Alone:
+        """Read what one target adapter is trained on, which begins with ``name``."""
         if name == CHAIN and self.there("("):
-            return self.chain(start)
+            return self.chain()
         parts: list[Adapter] = []
         nothing: int | None = None
         while True:
@@ -77,20 +114,17 @@ class _Reader:
                 nothing = start
             else:
                 self.add(parts, name, start, 0)
-            if self.ended:
+            if not self.taken("+"):
                 break
-            self.take("+", "only '+' joins adapters")
             start = self.position
             name = self.name("a task name after '+'")
-            if name == CHAIN and self.there("("):
-                raise self.error(start, "'chain' tells where the target adapter starts, and stands alone")
         if nothing is not None:
             if parts:
                 raise self.error(nothing, "'none' means no intermediate task and cannot be joined to others")
             return Nothing()
         return parts[0] if len(parts) == 1 else Fusion(tuple(parts))
 
-    def chain(self, start: int) -> Chain:
+    def chain(self) -> Chain:
         self.take("(", "")
         parts: list[Adapter] = []
         inside = self.position
@@ -98,8 +132,6 @@ class _Reader:
         if len(parts) > 1:
             raise self.error(inside, "'chain' starts from one adapter; 'all' are nine")
         self.take(")", "'chain' takes one adapter, and then ')'")
-        if not self.ended:
-            raise self.error(self.position, "'chain' stands alone; nothing may follow it")
         return Chain(parts[0])
 
     def add(self, parts: list[Adapter], name: str, start: int, depth: int) -> int:
@@ -117,8 +149,8 @@ class _Reader:
         return len(new)
 
     def call(self, name: str, start: int, depth: int) -> Merge | Mix:
-        if name == CHAIN:
-            raise self.error(start, "'chain' tells where the target adapter starts, and stands alone")
+        if name in OUTERMOST:
+            raise self.error(start, OUTERMOST[name])
         if name not in OPTIONS:
             raise self.error(start, f"there is no function '{name}'; there are {', '.join(FUNCTIONS)}")
         if depth > DEEPEST:

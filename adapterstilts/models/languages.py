@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.models.composition import BOTTOM
+from adapterstilts.errors import ExpressionError
+from adapterstilts.models.composition import BOTTOM, Composition
+from adapterstilts.models.layers import leaving_out, left_out
 from adapterstilts.models.saved import read_weights
 from adapterstilts.store.artifacts import Artifact
 
@@ -64,7 +66,48 @@ def language_json(artifact: Artifact | None) -> dict[str, Any]:
     return {IN_MANIFEST: told}
 
 
+def language_config(config: Mapping[str, Any], dropped: Collection[int]) -> dict[str, Any]:
+    """Return the configuration that a language adapter has in a composition.
+
+    Args:
+        config: of the adapter.
+        dropped: layers in which no adapter of the composition works.
+
+    Raises:
+        ExpressionError: it cannot be left out of single layers; says which can.
+    """
+    if not dropped:
+        return dict(config)
+    if config.get("inv_adapter"):
+        raise ExpressionError(
+            "The language adapter has an invertible part below all layers, which --drop-layers cannot leave out. Train "
+            "language adapters without it (`adapterstilts train-language ... --adapter seq_bn`) and name that of the "
+            "source language with --language-adapter LANG=ID, or leave --drop-layers out."
+        )
+    return leaving_out(BOTTOM, config, left_out(config).union(dropped))
+
+
+def put_on_language(composition: Composition, config: Mapping[str, Any], dropped: Collection[int]) -> Composition:
+    """Return a composition stacked on a language adapter.
+
+    Args:
+        composition: without one.
+        config, dropped: as for ``language_config``.
+
+    Raises:
+        ExpressionError: as for ``language_config``, or two adapters of the stack would be invertible.
+    """
+    below = language_config(config, dropped)
+    twice = [name for name, own in composition.adapters.items() if own.get("inv_adapter")]
+    if below.get("inv_adapter") and twice:
+        raise ExpressionError(
+            f"'{twice[0]}' has an invertible part at the embeddings, as the language adapter has, and only the lowest "
+            "would be used. Choose another --adapter, such as seq_bn."
+        )
+    return replace(composition, adapters={**composition.adapters, BOTTOM: below}, on_language=True)
+
+
 def own_language(artifact: Artifact) -> LanguageAdapter | None:
-    """Return the language adapter that is a part of a composition, None where it has none."""
+    """Return the language adapter that is a part of a composition or of an ensemble's members, None without one."""
     told = artifact.manifest.get(IN_MANIFEST)
     return LanguageAdapter(told["language"], told["artifact"], told["fingerprint"]) if told else None

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.errors import ArtifactError
+from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition
-from adapterstilts.models.expression import Nothing
+from adapterstilts.models.expression import ENSEMBLE, Fusion, Nothing, reduced
+from adapterstilts.models.full import WHOLE, is_full
+from adapterstilts.models.grammar import parse
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.store.artifacts import Artifact, write_json
+from adapterstilts.models.layers import left_out
+from adapterstilts.store.artifacts import ID_DIGITS, Artifact, Store, write_json
 from adapterstilts.store.weights import load_weights, save_weights
 from adapterstilts.tasks.formats.base import HeadSpec
 from adapterstilts.tasks.spec import TaskSpec
@@ -22,12 +26,16 @@ if TYPE_CHECKING:
 COMPOSITION = "composition.json"
 ADAPTER = "adapter.json"
 """Name and configuration of an adapter without a head, such as a merged one."""
+FUSION = "fusion.json"
+"""Adapters, fusion and heads of an artifact without an adapter on top."""
 MERGED = "merged"
 """Kind of an artifact that holds an adapter made of others, without a head."""
 MIXED = "mixed"
 """Kind of an artifact that holds an adapter trained on several tasks at once, and a head of each task."""
-HEADLESS = (MERGED, MIXED)
-"""Kinds of artifacts that give others an adapter and are no composition with a head on top."""
+FUSED = "fusion"
+"""Kind of an artifact that holds adapters, their fusion, trained on their tasks at once, and a head of each task."""
+HEADLESS = (MERGED, MIXED, FUSED)
+"""Kinds of artifacts that give others an adapter or a fusion and are no composition with a head on top."""
 
 
 def weights_file(part: str) -> str:
@@ -36,7 +44,7 @@ def weights_file(part: str) -> str:
 
 
 def save_composed(composed: ComposedModel, folder: Path) -> None:
-    """Write ``composition.json`` and a safetensors file for each adapter, the fusion and the head."""
+    """Write ``composition.json`` and a safetensors file for each adapter (or the backbone), the fusion and the head."""
     write_json(folder / COMPOSITION, composed.composition.to_json())
     for part in composed.composition.parts:
         save_weights(folder / weights_file(part), composed.state(part))
@@ -57,13 +65,40 @@ def read_adapter(artifact: Artifact) -> tuple[str, dict[str, Any]]:
     """Return name and configuration of the adapter that an artifact gives to others: trained last, merged or mixed.
 
     Raises:
-        ArtifactError: the artifact holds no adapters, or its description is damaged.
+        ArtifactError: the artifact holds no adapters or several, or its description is damaged.
     """
+    if artifact.kind == FUSED:
+        raise ArtifactError(f"Artifact '{artifact.id}' is a fusion of several adapters, not one adapter.")
     if ADAPTER in artifact.manifest["files"]:
         told = artifact.read_json(ADAPTER)
         return str(told["name"]), dict(told["config"])
     composition = read_composition(artifact)
+    if composition.top is None:
+        raise ArtifactError(f"Artifact '{artifact.id}' has no adapter on top that could be given to others.")
     return composition.top, dict(composition.adapters[composition.top])
+
+
+def read_fusion(artifact: Artifact) -> tuple[Fusion, dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return the fusion that an artifact gives to others, over the names of its adapters.
+
+    Returns:
+        the expression, the adapters' configurations by name in the order of the expression, and that of the fusion.
+
+    Raises:
+        ArtifactError: the artifact holds no fusion without an adapter on top, or its description is damaged.
+    """
+    if artifact.kind != FUSED:
+        raise ArtifactError(f"Artifact '{artifact.id}' is of kind '{artifact.kind}', not a fusion.")
+    told = artifact.read_json(FUSION)
+    try:
+        expression = reduced(parse(told["expression"]))
+        adapters = {name: dict(told["adapters"][name]) for name in expression.names}
+        fusion = dict(told["fusion"])
+    except (KeyError, TypeError, AttributeError, ValueError, ExpressionError) as error:
+        raise ArtifactError(f"'{artifact.path / FUSION}' cannot be read: {error!r}.") from error
+    if not isinstance(expression, Fusion):
+        raise ArtifactError(f"'{artifact.path / FUSION}' cannot be read: '{expression}' is no fusion.")
+    return expression, adapters, fusion
 
 
 def load_backbone_of(artifact: Artifact, name: str | None = None) -> Backbone:
@@ -77,15 +112,19 @@ def load_backbone_of(artifact: Artifact, name: str | None = None) -> Backbone:
     return load_backbone(name or told.id, told.hub_revision)
 
 
-def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> ComposedModel:
+def load_composed(
+    artifact: Artifact, backbone: Backbone, task: TaskSpec, *, drop_layers: Collection[int] = ()
+) -> ComposedModel:
     """Build the model an artifact describes and fill it with the artifact's weights.
 
     Args:
         artifact: of kind ``intermediate`` or ``target``.
         backbone: freshly loaded.
         task: the task of the artifact's head.
+        drop_layers: layers in which no adapter shall work, beside those that the artifact leaves out.
 
     Raises:
+        ExpressionError, SettingsError: layers that cannot be dropped.
         ArtifactError: another backbone, another label map, a missing, unknown or misfit key, or other bytes than
             were written; names what it is.
     """
@@ -94,6 +133,8 @@ def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> Com
     composition = read_composition(artifact)
     if composition.head.labels != tuple(artifact.manifest["labels"]):
         raise ArtifactError(f"The labels of '{artifact.path / COMPOSITION}' are not those of the manifest.")
+    if drop_layers:
+        composition = composition.without(drop_layers)
     composed = build(backbone, composition, seed=0)
     for part in composition.parts:
         load_part(composed, part, artifact)
@@ -102,20 +143,27 @@ def load_composed(artifact: Artifact, backbone: Backbone, task: TaskSpec) -> Com
 
 
 def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
-    """Put a merged or mixed adapter on a backbone, with a head on top that nobody has trained.
+    """Put a merged or mixed adapter, or a fusion, on a backbone, with a head on top that nobody has trained.
 
     Args:
-        artifact: of kind ``merged`` or ``mixed``.
+        artifact: of kind ``merged``, ``mixed`` or ``fusion``.
         backbone: freshly loaded.
 
     Raises:
         ArtifactError: another backbone, a missing, unknown or misfit key, or other bytes than were written.
     """
     backbone.identity.require_same(artifact.manifest["backbone"], what=f"Artifact '{artifact.id}'")
-    name, config = read_adapter(artifact)
-    composition = Composition(Nothing(), name, HeadSpec("classification", 2, ()), {name: config})
+    head = HeadSpec("classification", 2, ())
+    if artifact.kind == FUSED:
+        expression, adapters, fusion = read_fusion(artifact)
+        composition = Composition(expression, None, head, adapters, fusion)
+    else:
+        name, config = read_adapter(artifact)
+        composition = Composition(Nothing(), name, head, {name: config})
     composed = build(backbone, composition, seed=0)
-    load_part(composed, f"adapters/{name}", artifact)
+    for part in composition.parts:
+        if part != "head":
+            load_part(composed, part, artifact)
     composed.model.eval()
     return composed
 
@@ -123,33 +171,64 @@ def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
 def load_part(composed: ComposedModel, part: str, artifact: Artifact) -> None:
     """Fill one part, such as ``adapters/squad``, from an artifact.
 
+    What the artifact has in layers that the part leaves out is not taken.
     The keys are compared before the file's hash, since a wrong key says more than a wrong hash.
     """
     name = weights_file(part)
     path = artifact.path / name
-    composed.load_state(part, load_weights(path), where=f"The weights file '{path}'")
+    beyond = composed.composition.left_out_of(part) - left_out(read_adapter(artifact)[1])
+    composed.load_state(part, load_weights(path), where=f"The weights file '{path}'", beyond=beyond)
     artifact.file(name)
 
 
 def read_weights(artifact: Artifact, name: str) -> dict[str, Tensor]:
     """Return the weights of the adapter that an artifact gives to others, as those of an adapter called ``name``.
 
+    Where there is no adapter, since the backbone itself was trained, they are the backbone's.
+
     Raises:
         ArtifactError: as for ``read_adapter``, or other bytes than were written.
     """
-    own, _ = read_adapter(artifact)
+    own, config = read_adapter(artifact)
+    if is_full(config):
+        return load_weights(artifact.file(weights_file(WHOLE)))
     tensors = load_weights(artifact.file(weights_file(f"adapters/{own}")))
     return {".".join(name if part == own else part for part in key.split(".")): tensors[key] for key in tensors}
 
 
 def load_start(composed: ComposedModel, artifact: Artifact) -> None:
-    """Fill the adapter on top with the weights of another one, which it is trained on from.
+    """Fill the adapter on top, or the backbone itself, with the weights that it is trained on from.
 
     Raises:
         ArtifactError: as for ``read_weights``, or a key is missing, unknown or misfit.
     """
     top = composed.composition.top
-    composed.load_state(f"adapters/{top}", read_weights(artifact, top), where=f"The adapter of '{artifact.id}'")
+    assert top is not None
+    beyond = composed.composition.left_out - left_out(read_adapter(artifact)[1])
+    where = f"The adapter of '{artifact.id}'"
+    composed.load_state(composed.composition.top_part, read_weights(artifact, top), where=where, beyond=beyond)
+
+
+def members_of(artifact: Artifact) -> tuple[Artifact, ...]:
+    """Return the artifacts whose logits are averaged: an ensemble's, which lie in the same store; else the one itself.
+
+    They come in the order of their fingerprints, so that the sum is the same in whichever order they were named.
+
+    Raises:
+        ArtifactError: one of them is no longer in the store.
+    """
+    if artifact.kind != ENSEMBLE:
+        return (artifact,)
+    store = Store(artifact.path.resolve().parent.parent.parent)
+    found = {key: store.find(key) for key in sorted(artifact.manifest["identity"]["members"])}
+    if gone := [key for key, member in found.items() if member is None]:
+        names = {item.rsplit("-", 1)[-1]: item for item in artifact.manifest["inputs"]}
+        told = ", ".join(f"'{names.get(key[:ID_DIGITS], key)}'" for key in gone)
+        raise ArtifactError(
+            f"Ensemble '{artifact.id}' lacks {told}, which is not in {store.home}. Compose "
+            f"'{artifact.manifest['expression']}' again."
+        )
+    return tuple(member for member in found.values() if member is not None)
 
 
 def trained_task(artifact: Artifact, suite: str | None = None) -> TaskSpec:

@@ -18,14 +18,13 @@ from typing import Any
 from adapterstilts.errors import ArtifactError, nearest
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint_file
 from adapterstilts.home import store_home
-from adapterstilts.store.home import check_writable, new_folder
+from adapterstilts.store.home import ID_DIGITS, check_writable, new_folder
 from adapterstilts.store.locks import locked
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
-ID_DIGITS = 12
 REQUIRED = ("format_version", "kind", "id", "name", "fingerprint", "created", "files")
 
 
@@ -158,15 +157,15 @@ class Store:
             fingerprint: of the stage that made it.
             manifest: everything else the manifest shall say; may be added to inside the block.
         """
-        artifact_id = f"{_slug(name)}-{fingerprint[:ID_DIGITS]}"
-        target = self.home / "artifacts" / kind / artifact_id
+        own_id = artifact_id(name, fingerprint)
+        target = self.home / "artifacts" / kind / own_id
         with new_folder(target, self.home) as folder:
             yield folder
             files = sorted(path for path in folder.rglob("*") if path.is_file())
             head = {
                 "format_version": FORMAT_VERSION,
                 "kind": kind,
-                "id": artifact_id,
+                "id": own_id,
                 "name": name,
                 "fingerprint": fingerprint,
                 "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -229,6 +228,11 @@ def write_lines(path: Path, records: list[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records)
+
+
+def artifact_id(name: str, fingerprint: str) -> str:
+    """Return the id of the artifact of a name and a fingerprint."""
+    return f"{_slug(name)}-{fingerprint[:ID_DIGITS]}"
 
 
 def _slug(name: str) -> str:

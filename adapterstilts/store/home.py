@@ -17,6 +17,9 @@ from adapterstilts.home import HOME_VARIABLE
 
 logger = logging.getLogger(__name__)
 
+ID_DIGITS = 12
+"""Digits of a fingerprint that names have."""
+
 
 @contextmanager
 def new_folder(target: Path, home: Path) -> Iterator[Path]:
@@ -63,6 +66,35 @@ def written_in(home: Path, place: Path) -> Iterator[None]:
                 f"Make room or set {HOME_VARIABLE} to another folder."
             ) from error
         raise
+
+
+def checkpoints_of(home: Path, key: str) -> Path:
+    """Return the folder of the checkpoints of what has a fingerprint."""
+    return home / "checkpoints" / key[:ID_DIGITS]
+
+
+def check_room(home: Path, needed: int, what: str) -> None:
+    """Fail before hours of work rather than after, where the disk is too full for what they make.
+
+    Args:
+        home: the store's folder.
+        needed: bytes.
+        what: for people.
+
+    Raises:
+        ArtifactError: there is less room; says how much there is and how much is needed.
+    """
+    there = next(folder for folder in (home, *home.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise ArtifactError(
+            f"The store '{home}' has room for {_size(free)}, and {what} needs {_size(needed)}. Make room or set "
+            f"{HOME_VARIABLE} to another folder."
+        )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB ({count} bytes)"
 
 
 def check_writable(home: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from adapterstilts.errors import ArtifactError, SettingsError, unknown
 from adapterstilts.evaluation.typology import nearest
 from adapterstilts.models.backbone import identify, input_limit
 from adapterstilts.models.composition import BOTTOM
+from adapterstilts.models.full import FULL
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.languages import KIND, LanguageAdapter
-from adapterstilts.models.saved import read_adapter, read_composition
+from adapterstilts.models.languages import KIND, LanguageAdapter, language_config, put_on_language
+from adapterstilts.models.layers import left_out
+from adapterstilts.models.saved import members_of, read_adapter, read_composition
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, TaskSpec, base_suite
@@ -22,7 +24,8 @@ from adapterstilts.tasks.suites import Suite, get_suite
 from adapterstilts.training import adapter_hub
 from adapterstilts.training.adapter_hub import CONFIG, import_language
 from adapterstilts.training.languages import language_stage
-from adapterstilts.training.stages import StageResult, run_stage
+from adapterstilts.training.settings import TrainingSettings
+from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
 
 WAYS = ("madx",)
 """What ``--language-adapters`` takes."""
@@ -101,7 +104,12 @@ class LanguageChoice:
 
 
 def checked_choice(
-    way: str | None, given: Sequence[str], fallback: str | None, task: TaskSpec, world: Suite
+    way: str | None,
+    given: Sequence[str],
+    fallback: str | None,
+    task: TaskSpec,
+    settings: TrainingSettings,
+    world: Suite,
 ) -> LanguageChoice | None:
     """Return what the user said about language adapters, None where he wants none.
 
@@ -109,6 +117,7 @@ def checked_choice(
         way: what ``--language-adapters`` says.
         given, fallback, world: as for ``LanguageChoice.read``.
         task: the target.
+        settings: of its training.
 
     Raises:
         SettingsError, UnknownNameError: as for ``LanguageChoice.read``; or an option would have no effect.
@@ -123,6 +132,11 @@ def checked_choice(
     if not task.trained:
         raise SettingsError(
             f"'{task.name}' trains nothing that could lie on a language adapter; leave --language-adapters out."
+        )
+    if settings.adapter == FULL:
+        raise SettingsError(
+            f"--adapter {FULL} trains the backbone itself, which cannot be stacked on a language adapter; leave "
+            "--language-adapters out, or choose another --adapter."
         )
     return LanguageChoice.read(given, fallback, world)
 
@@ -142,14 +156,17 @@ class LanguageAdapters:
     """What was trained, in order."""
     _told: set[str] = field(default_factory=set)
 
-    def check(self, codes: Sequence[str]) -> None:
+    def check(self, codes: Sequence[str], plain: TrainingStage) -> None:
         """Refuse what cannot work, before anything is trained.
 
         Args:
             codes: of the evaluated languages.
+            plain: the target's stage without other adapters.
 
         Raises:
-            ArtifactError: a language has no adapter, and none can be trained here.
+            ArtifactError: a language has no adapter, and none can be trained here; or one that the user named has
+                another configuration than the source's.
+            ExpressionError: the target's adapter cannot be put on the source's.
             SettingsError: a row is in two languages.
         """
         if pairs := [code for code in codes if "-" in code]:
@@ -158,9 +175,20 @@ class LanguageAdapters:
                 "--language-adapters out, or choose a target whose rows are in one language each."
             )
         source = self.world.source_language
-        needed = [source] if self.choice.fallback else list(dict.fromkeys((source, *codes)))
-        if lacking := [code for code in needed if self._found(code, None) is None]:
-            self._check_trainable(lacking)
+        found, dropped = self._found(source, None), plain.settings.dropped
+        config: Mapping[str, Any] | None = None
+        if found is not None:
+            config = _config(found)
+        elif self.world.name == LAB:
+            config = self._stage(source, {}).composition.adapters[BOTTOM]
+        if config is not None:
+            config = put_on_language(plain.composition, config, dropped).adapters[BOTTOM]
+        others = [
+            code for code in codes if code != source and not (self.choice.fallback and code not in self.choice.given)
+        ]
+        lacking = [code for code in others if self._found(code, config) is None]
+        if found is None or lacking:
+            self._check_trainable([*([source] if found is None else []), *lacking])
 
     def source(self) -> Artifact:
         """Return the adapter of the source language, on which target adapters are trained.
@@ -176,18 +204,21 @@ class LanguageAdapters:
             found = self._trained(code, {})
         return found
 
-    def of(self, codes: Sequence[str], own: LanguageAdapter, like: Artifact) -> dict[str, LanguageAdapter | None]:
+    def of(
+        self, codes: Sequence[str], own: LanguageAdapter, like: Artifact, dropped: Collection[int] = ()
+    ) -> dict[str, LanguageAdapter | None]:
         """Return the adapter that is at the bottom for each evaluated language, None where there is none.
 
         Args:
             codes: of the languages.
             own: the source language's, which is a part of the composition.
             like: an artifact with that adapter: others are of the same configuration, or cannot take its place.
+            dropped: layers in which the composition leaves it out, beside those that ``like`` does.
 
         Raises:
             ArtifactError: a language has none, and no fallback is given; or one has another configuration.
         """
-        config = _config(like)
+        config = language_config(_config(like), dropped)
         found: dict[str, LanguageAdapter | None] = {self.world.source_language: own}
         for code in codes:
             if code not in found and (artifact := self._found(code, config)) is not None:
@@ -205,6 +236,19 @@ class LanguageAdapters:
         elif lacking:
             found |= self._fallbacks(lacking, found, own, config)
         return {code: found[code] for code in codes}
+
+    def stages(self, source: Artifact, chosen: Mapping[str, LanguageAdapter | None]) -> list[dict[str, Any]]:
+        """Return the adapters of the store that are used as documents tell stages, those that were trained now first.
+
+        Args:
+            source: the source language's.
+            chosen: by evaluated language, as from ``of``.
+        """
+        new = {result.artifact.fingerprint for result in self.trained}
+        used = {source.fingerprint, *(one.fingerprint for one in chosen.values() if one is not None)}
+        known = [artifact for key in sorted(used - new) if (artifact := self.store.find(key)) is not None]
+        known.sort(key=lambda artifact: artifact.id)
+        return [result.to_json() for result in (*self.trained, *(StageResult(one, True, 0.0) for one in known))]
 
     def _fallbacks(
         self,
@@ -247,7 +291,7 @@ class LanguageAdapters:
             told, suite = artifact.manifest.get("backbone", {}), base_suite(artifact.suite)
             same = all(told.get(key) == value for key, value in self.backbone.key.items())
             same = same and (suite, artifact.manifest.get("language")) == (base_suite(self.world.name), code)
-            return same and (config is None or _config(artifact) == config)
+            return same and (config is None or _fits(_config(artifact), config))
 
         candidates = self.store.all(KIND, fits)
         if len(candidates) > 1 and code not in self._told:
@@ -274,11 +318,11 @@ class LanguageAdapters:
             return None
         self.reporter.message(f"{code}: {name}, from the Hub")
         artifact = import_language(adapter_hub.download(name), code, self.world.name, self.backbone, self.store)
-        return artifact if config is None or _config(artifact) == config else None
+        return artifact if config is None or _fits(_config(artifact), config) else None
 
     def _check_config(self, artifact: Artifact, config: Mapping[str, Any]) -> None:
         own = _config(artifact)
-        if own != config:
+        if not _fits(own, config):
             odd = next(key for key in sorted({*own, *config}) if own.get(key) != config.get(key))
             raise ArtifactError(
                 f"The language adapter '{artifact.id}' cannot take the place of that of "
@@ -304,15 +348,24 @@ class LanguageAdapters:
         )
 
     def _trained(self, code: str, settings: Mapping[str, Any]) -> Artifact:
-        stage = language_stage(code, self.world, self.backbone, settings=settings)
-        stage.check_length(input_limit(self.backbone.id, self.backbone.hub_revision))
-        result = run_stage(stage, self.store, reporter=self.reporter)
+        result = run_stage(self._stage(code, settings), self.store, reporter=self.reporter)
         self.trained.append(result)
         return result.artifact
+
+    def _stage(self, code: str, settings: Mapping[str, Any]) -> TrainingStage:
+        stage = language_stage(code, self.world, self.backbone, settings=settings)
+        stage.check_length(input_limit(self.backbone.id, self.backbone.hub_revision))
+        return stage
 
 
 def _config(artifact: Artifact) -> dict[str, Any]:
     """Return the configuration of the language adapter that an artifact is, or has at its bottom."""
     if artifact.kind == KIND:
         return read_adapter(artifact)[1]
-    return dict(read_composition(artifact).adapters[BOTTOM])
+    return dict(read_composition(members_of(artifact)[0]).adapters[BOTTOM])
+
+
+def _fits(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Tell whether an adapter can take another's place: of the same configuration, with no layer less."""
+    one, other = ({**each, "leave_out": None} for each in (config, wanted))
+    return one == other and left_out(config) <= left_out(wanted)

@@ -6,15 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, to_table
 from adapterstilts.errors import ArtifactError, DataFormatError
-from adapterstilts.evaluation.scoring import answer_rows
-from adapterstilts.evaluation.zero_shot import encoding_settings, task_of, threshold_of
-from adapterstilts.models.saved import load_backbone_of, load_composed
+from adapterstilts.evaluation.zero_shot import answers_of, task_of
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
-from adapterstilts.studies.transfer import Folder
+from adapterstilts.studies.requests import Folder
 from adapterstilts.tasks.columns import Column, field_value, needed_columns
 from adapterstilts.tasks.spec import TaskSpec
 
@@ -62,26 +59,16 @@ def predict(
     rows = read_lines(task, lines)
     if not rows:
         return []
-    composed = load_composed(found, load_backbone_of(found, backbone), task)
-    composed.to_device()
-    settings = encoding_settings(found)
-    table = Rows(task, "prediction", to_table(task, rows), (task.source_language,))
-    encoded = encode_rows(table, composed.backbone.tokenizer, settings, training=False)
-    reporter.begin(f"Predicting with {found.id}", len(encoded))
-    try:
-        answers = answer_rows(
-            composed,
-            table,
-            encoded,
-            settings,
-            batch_size=batch_size,
-            precision=found.manifest["settings"]["precision"],
-            threshold=threshold_of(found),
-            progress=reporter.advance,
-        )
-    finally:
-        reporter.end()
-    for name, count in encoded.report.items():
+    answers, report = answers_of(
+        found,
+        Rows(task, "prediction", to_table(task, rows), (task.source_language,)),
+        title=f"Predicting with {found.id}",
+        batch_size=batch_size,
+        precision=found.manifest["settings"]["precision"],
+        backbone=backbone,
+        reporter=reporter,
+    )
+    for name, count in report.items():
         reporter.message(f"{name}: {count}")
     return [
         {"id": row["given_id"], "answer": answer.value, "score": answer.score and round(answer.score, 6)}

@@ -1,6 +1,7 @@
 """``compose EXPR --target tatoeba``: nothing is trained for the target, an encoder's sentence vectors are compared.
 
-The composition's intermediate adapter is active in the frozen backbone; the baseline is the bare backbone.
+The composition's intermediate adapter, or a fusion that was trained on the intermediate tasks, is active in the frozen
+backbone; the baseline is the bare backbone.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from adapterstilts.evaluation.sentence_search import run_search, search_for
 from adapterstilts.evaluation.sentence_vectors import DEFAULT_POOLING, check_pooling
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest
 from adapterstilts.models.backbone import input_limit
-from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing
+from adapterstilts.models.expression import Chain, Ensemble, Expression, Fusion, Nothing
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
-from adapterstilts.studies.comparison import compare
 from adapterstilts.studies.transfer import Transfer, evaluation_json
 from adapterstilts.tasks.spec import TaskSpec
 from adapterstilts.training.stages import TrainingStage
@@ -29,25 +29,37 @@ Intermediates = Callable[[int], tuple[tuple[Artifact, ...], list[dict[str, Any]]
 
 
 def check_retrieval(
-    expression: Expression, task: TaskSpec, layer: str | None, given: Mapping[str, Any], seeds: Sequence[int]
+    expression: Expression,
+    task: TaskSpec,
+    layer: str | None,
+    given: Mapping[str, Any],
+    seeds: Sequence[int],
+    fused_on: str | None = None,
 ) -> int | None:
     """Refuse what has no meaning without a target stage; return the layer, None for ``auto``.
 
     Raises:
-        ExpressionError: a fusion was asked for, which would have to be trained.
+        ExpressionError: a fusion that would have to be trained with a target, or an ensemble, was asked for.
         SettingsError: settings of a training, several seeds, or no layer were given.
     """
-    if isinstance(expression, Fusion):
+    if isinstance(expression, Fusion) and not fused_on:
         raise ExpressionError(
             f"'{expression}' is a fusion, which is trained with the target adapter; '{task.name}' trains nothing. Name "
-            f"one adapter: {' or '.join(repr(str(part)) for part in expression.parts)}."
+            f"one adapter: {' or '.join(repr(str(part)) for part in expression.parts)}; or train the fusion on the "
+            "intermediate tasks: --fuse-on intermediate."
         )
     if isinstance(expression, Chain):
         raise ExpressionError(
             f"'{expression}' tells where the target adapter starts, and '{task.name}' trains none. Say "
             f"'{expression.start}'."
         )
-    if idle := [name for name, value in given.items() if value is not None and name not in USED]:
+    if isinstance(expression, Ensemble):
+        raise ExpressionError(
+            f"'{expression}' averages the answers of trained adapters, and '{task.name}' trains none: it compares the "
+            f"vectors of one encoder. Name one part: {' or '.join(repr(str(part)) for part in expression.parts)}."
+        )
+    used = (*USED, "fusion_dropout") if fused_on else USED
+    if idle := [name for name, value in given.items() if value is not None and name not in used]:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
         raise SettingsError(f"'{task.name}' trains nothing, so that {flags} would have no effect; leave it out.")
     if len(seeds) > 1:
@@ -73,11 +85,13 @@ def compose_retrieval(
     intermediates: Intermediates,
     backbone: str,
     reporter: Reporter,
+    *,
+    fused_on: str | None = None,
 ) -> Transfer:
     """Compare the sentence vectors of a backbone with an intermediate adapter with those of the bare backbone.
 
     Args:
-        expression: ``squad`` or ``none``.
+        expression: ``squad`` or ``none``; with ``fused_on`` also a fusion.
         plain: the target's stage, which is never run: it tells task, settings and backbone.
         request: rows.
         options: what the user gave, else None: ``layer``, the number of the layer whose vectors are compared, or
@@ -89,12 +103,13 @@ def compose_retrieval(
             the store has none, and their stages.
         backbone: what the user named.
         reporter: told of the progress.
+        fused_on: ``intermediate`` where the expression is a fusion that is trained on the intermediate tasks.
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do.
     """
     task, identity = plain.task, plain.backbone
-    number = check_retrieval(expression, task, options.get("layer"), given, seeds)
+    number = check_retrieval(expression, task, options.get("layer"), given, seeds, fused_on)
     pooling = check_pooling(options.get("pooling") or DEFAULT_POOLING)
     engine = check_engine(options.get("search") or DEFAULT_ENGINE)
     limit = input_limit(backbone, identity.hub_revision)
@@ -119,14 +134,15 @@ def compose_retrieval(
         backbone=identity.id,
         split=rows.split,
         seeds=seeds,
-        comparison=compare(evaluations, baselines),
+        compared=(evaluations, baselines),
         artifacts=artifacts,
         baselines=(),
         evaluations=tuple(evaluation.artifact for evaluation in evaluations),
         stages=(*stages, *(evaluation_json(evaluation) for evaluation in (*evaluations, *baselines))),
         skipped=rows.skipped,
+        fused_on=fused_on,
         layers={
-            "composition": evaluations[0].artifact.manifest["layers"],
-            "baseline": baselines[0].artifact.manifest["layers"] if baselines else None,
+            "composition": evaluations[0].artifact.manifest.get("layers"),
+            "baseline": baselines[0].artifact.manifest.get("layers") if baselines else None,
         },
     )

@@ -5,34 +5,34 @@ Each function is what a command of the same name calls; scripts may call them as
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from adapterstilts.data.sources import check_rows_access, root_of_suite
 from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, SettingsError
-from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, run_evaluation, task_of
-from adapterstilts.fingerprints import fingerprint
-from adapterstilts.models.backbone import identify, input_limit
-from adapterstilts.models.expression import Expression, Nothing
+from adapterstilts.evaluation.fusion_attention import Weight, check_fused, run_attention
+from adapterstilts.evaluation.zero_shot import Evaluation, more_dropped, run_evaluation, task_of
+from adapterstilts.models.backbone import identify, input_limit, layer_count
+from adapterstilts.models.expression import Ensemble, Expression, Fusion, Nothing, members, needed
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.languages import LanguageAdapter, own_language
+from adapterstilts.models.layers import layers_text, read_layers
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
-from adapterstilts.studies.intermediates import intermediate_adapters
+from adapterstilts.studies.intermediates import fused_intermediates, intermediate_adapters, read_fuse_on
 from adapterstilts.studies.language_adapters import LanguageAdapters, LanguageChoice, checked_choice
-from adapterstilts.tasks.languages import parse_languages
-from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
+from adapterstilts.studies.requests import Folder, checked_seeds, evaluation_request, same_task, stored_baseline
+from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
 from adapterstilts.tasks.suites import get_suite
+from adapterstilts.training.ensembles import EnsembleStage, check_ensemble, run_ensemble
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
-
-Folder = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Transfer:
     backbone: str
     split: str
     seeds: tuple[int, ...]
-    comparison: Comparison
+    compared: tuple[Sequence[Evaluation], Sequence[Evaluation]]
+    """The evaluations of the compositions, one a seed, and those of their baselines, which may be none."""
     artifacts: tuple[Artifact, ...]
     """The compositions, one a seed."""
     baselines: tuple[Artifact, ...]
@@ -52,10 +53,21 @@ class Transfer:
     stages: tuple[dict[str, Any], ...]
     """What was trained, evaluated or reused, with the seconds each took."""
     skipped: Mapping[str, int]
+    fused_on: str | None = None
+    """``intermediate`` where the fusion was trained on the intermediate tasks, before there was a target."""
+    attention: tuple[Weight, ...] | None = None
+    """How much the fusion takes of each adapter, by language and layer, where that was asked for."""
+    drop_layers: tuple[int, ...] = ()
+    """The layers in which no adapter worked in the evaluation alone."""
     layers: Mapping[str, Any] | None = None
     """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
     language_adapters: Mapping[str, LanguageAdapter | None] | None = None
     """What lay at the bottom for each language, None for nothing; None for all where it is on no language adapter."""
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """The compositions beside their baselines, language by language."""
+        return compare(*self.compared)
 
     @property
     def same_training_data(self) -> tuple[str, ...]:
@@ -75,6 +87,7 @@ class Transfer:
             "composition": self.composition,
             "backbone": self.backbone,
             "split": self.split,
+            **({"drop_layers": layers_text(self.drop_layers)} if self.drop_layers else {}),
             "seeds": list(self.seeds),
             **self.comparison.to_json(),
             "skipped": dict(self.skipped),
@@ -84,6 +97,7 @@ class Transfer:
             "baseline_artifacts": [artifact.id for artifact in self.baselines],
             "evaluations": [artifact.id for artifact in self.evaluations],
             "stages": list(self.stages),
+            **({"fused_on": self.fused_on} if self.fused_on else {}),
             **({"layers": dict(self.layers)} if self.layers is not None else {}),
             **({"language_adapters": adapters} if self.language_adapters is not None else {}),
         }
@@ -136,11 +150,12 @@ def compose(
     backbone: str | None = None,
     revision: str | None = None,
     data_root: Folder | None = None,
-    store: Folder | None = None,
+    store: Folder | Store | None = None,
     settings: Mapping[str, Any] | None = None,
     seeds: Sequence[int] = (0,),
     use: Sequence[str] = (),
     train_missing: bool = True,
+    fuse_on: str | None = None,
     languages: str = "all",
     split: str | None = None,
     max_eval_examples: int | None = None,
@@ -160,13 +175,16 @@ def compose(
 
     Args:
         expression: ``mnli+squad`` (fusion), ``squad`` (stack), ``avg(mnli, squad)`` (merge), ``mix(mnli, squad)``
-            (trained on both), ``chain(squad)`` or ``none``; all there is stands in ``adapterstilts.models.grammar``.
+            (trained on both), ``chain(squad)``, ``none`` or ``ensemble(mnli, squad)`` (averaged answers); all there is
+            stands in ``adapterstilts.models.grammar``.
         target: name of a target task.
         suite, backbone, revision, data_root, store, settings, reporter, report_to: as for ``train_intermediate``;
             the settings are those of the target stage.
         seeds: one target stage, and one baseline, is trained for each.
         use: ids of the intermediate adapters to take, where the store has several of a task.
         train_missing: train intermediate adapters that the store does not have, by their recipes.
+        fuse_on: what a fusion is trained on: the rows of the ``target`` (None), with its adapter; or those of the
+            ``intermediate`` tasks, before it and without it. Such a fusion serves every target, and stays frozen there.
         languages: ``all``, or codes joined by commas.
         split: ``validation`` or ``test``; None is the split that the target is scored on.
         max_eval_examples: evaluate on a seeded sample of at most so many rows a language.
@@ -184,18 +202,19 @@ def compose(
     """
     reporter = reporter or Reporter()
     parsed = parse(expression)
+    fused_on = read_fuse_on(parsed, fuse_on)
     world = get_suite(suite)
     backbone = backbone or world.backbone
     spec = world.task(target, "target")
     for name in parsed.names:
         world.task(name, "intermediate")
-    chosen_seeds = _checked_seeds(seeds)
+    chosen_seeds = checked_seeds(seeds)
     target_settings = recipe_settings(spec, settings)
-    request = _request(spec, languages, split, data_root, max_eval_examples, target_settings)
-    kept = Store(store)
+    request = evaluation_request(spec, languages, split, data_root, max_eval_examples, target_settings)
+    kept = store if isinstance(store, Store) else Store(store)
     check_rows_access(spec, request.root)
     identity = identify(backbone, revision)
-    wanted = checked_choice(language_adapters, language_adapter, language_fallback, spec, world)
+    wanted = checked_choice(language_adapters, language_adapter, language_fallback, spec, target_settings, world)
     found = None if wanted is None else LanguageAdapters(wanted, world, identity, kept, train_missing, reporter)
     language: Artifact | None = None
 
@@ -205,36 +224,63 @@ def compose(
     # All that can be wrong with the call shows here, before hours of training.
     plain = stage_for(chosen_seeds[0], Nothing())
     options = {"layer": layer, "pooling": pooling, "search": search}
+
+    def intermediates(limit: int) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
+        given = settings or {}
+        if fused_on and isinstance(parsed, Fusion):
+            return fused_intermediates(parsed, plain, kept, limit, given, use, train_missing, reporter)
+        return intermediate_adapters(parsed, plain, kept, limit, given, use, train_missing, reporter)
+
     if not spec.trained:
         from adapterstilts.studies.retrieval import compose_retrieval
 
-        def intermediates(limit: int) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
-            return intermediate_adapters(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
-
         return compose_retrieval(
-            parsed, plain, request, options, settings or {}, chosen_seeds, kept, intermediates, backbone, reporter
+            parsed,
+            plain,
+            request,
+            options,
+            settings or {},
+            chosen_seeds,
+            kept,
+            intermediates,
+            backbone,
+            reporter,
+            fused_on=fused_on,
         )
     if idle := ", ".join(f"--{name}" for name, value in options.items() if value is not None):
         raise SettingsError(f"{idle} is for targets of sentence retrieval, which '{spec.name}' is not; leave it out.")
+    check_ensemble(parsed, spec)
     _ = plain.composition, plain.train_rows, plain.validation_rows
     rows = request.rows(spec)
     if found is not None:
-        found.check(rows.languages)
+        found.check(rows.languages, plain)
 
     limit = input_limit(backbone, revision)
     plain.check_length(limit)
-    inputs, stages = intermediate_adapters(parsed, plain, kept, limit, settings or {}, use, train_missing, reporter)
+    plain.check_layers(layer_count(backbone, revision))
+    inputs, stages = intermediates(limit)
+    below = {} if fused_on else dict(zip(needed(parsed), inputs, strict=True))
     adapters: Mapping[str, LanguageAdapter | None] | None = None
     if found is not None:
         language = found.source()
-        adapters = found.of(rows.languages, LanguageAdapter.own(language), language)
-        stages += [result.to_json() for result in found.trained]
+        adapters = found.of(rows.languages, LanguageAdapter.own(language), language, target_settings.dropped)
+        stages += found.stages(language, adapters)
+
+    def trained(seed: int, part: Expression) -> StageResult:
+        given = inputs if fused_on and part == parsed else tuple(below[adapter] for adapter in needed(part))
+        return run_stage(stage_for(seed, part, given), kept, reporter=reporter, report_to=report_to)
+
     systems: list[StageResult] = []
     baselines: list[StageResult] = []
     for seed in chosen_seeds:
         if not isinstance(parsed, Nothing):
-            systems.append(run_stage(stage_for(seed, parsed, inputs), kept, reporter=reporter, report_to=report_to))
-        baselines.append(run_stage(stage_for(seed, Nothing()), kept, reporter=reporter, report_to=report_to))
+            targets = [trained(seed, part) for part in members(parsed)]
+            if isinstance(parsed, Ensemble):
+                stages += [result.to_json() for result in targets]
+                ensemble = EnsembleStage(parsed, tuple(result.artifact for result in targets))
+                targets = [run_ensemble(ensemble, kept, reporter=reporter)]
+            systems += targets
+        baselines.append(trained(seed, Nothing()))
     results = systems or baselines
     stages += [result.to_json() for result in (*systems, *baselines)]
 
@@ -252,12 +298,13 @@ def compose(
         backbone=identity.id,
         split=rows.split,
         seeds=chosen_seeds,
-        comparison=compare(evaluations, baseline_evaluations),
+        compared=(evaluations, baseline_evaluations),
         artifacts=tuple(result.artifact for result in results),
         baselines=tuple(result.artifact for result in baselines) if systems else (),
         evaluations=tuple(evaluation.artifact for evaluation in evaluations),
         stages=tuple(stages),
         skipped=rows.skipped,
+        fused_on=fused_on,
         language_adapters=adapters,
     )
 
@@ -274,6 +321,8 @@ def evaluate(
     store: Folder | None = None,
     max_eval_examples: int | None = None,
     batch_size: int | None = None,
+    attention: bool = False,
+    drop_layers: str | None = None,
     language_adapter: Sequence[str] = (),
     language_fallback: str | None = None,
     reporter: Reporter | None = None,
@@ -291,6 +340,9 @@ def evaluate(
         backbone: id or folder, where the backbone is no longer where the artifact says.
         data_root, store, max_eval_examples, reporter: as for ``compose``.
         batch_size: rows a forward pass; None is that of training.
+        attention: also tell how much the artifact's fusion takes of each adapter, in a pass of its own.
+        drop_layers: layers such as ``0-4`` in which no adapter and no fusion works now, whatever was trained there
+            (AdapterDrop, https://arxiv.org/abs/2010.11918); the baseline leaves them out, too.
         language_adapter, language_fallback: as for ``compose``, for what was trained on a language adapter; adapters
             that are missing are not trained.
 
@@ -300,12 +352,20 @@ def evaluate(
     kept = Store(store)
     found = kept.get(artifact)
     spec = task_of(found, suite)
+    if attention:
+        check_fused(found)
+        if drop_layers is not None:
+            raise SettingsError("--attention tells of a fusion in all its layers; leave --drop-layers out.")
     trained = TrainingSettings(**found.manifest["settings"])
     if batch_size is not None:
         trained = trained.replaced({"batch_size": batch_size})
-    request = _request(spec, languages, split, data_root, max_eval_examples, trained)
-    other = kept.get(baseline) if baseline else _baseline_of(found, kept)
-    if other is not None and not _same_task(task_of(other), spec):
+    request = evaluation_request(spec, languages, split, data_root, max_eval_examples, trained)
+    if drop_layers is not None:
+        request = replace(request, drop_layers=read_layers(drop_layers))
+        if not more_dropped(found, request.drop_layers):
+            raise SettingsError(f"--drop-layers {drop_layers}: '{found.id}' has no adapters in these layers anyway.")
+    other = kept.get(baseline) if baseline else stored_baseline(found, kept)
+    if other is not None and not same_task(task_of(other), spec):
         raise ArtifactError(f"The baseline '{other.id}' is for '{task_of(other).name}', not for '{spec.name}'.")
     if own_language(found) is None and (language_adapter or language_fallback):
         raise SettingsError(
@@ -327,68 +387,30 @@ def evaluate(
         for item in (found, other)
         if item is not None
     ]
+    compared = (evaluations[:1], evaluations[1:])
+    weights: tuple[Weight, ...] = ()
+    if attention:
+        bottom = adapters[found.id]
+        weights = run_attention(found, rows, request, kept, adapters=bottom, backbone=backbone, reporter=reporter)
+    order = compare(*compared).languages if weights else ()
+    in_order = tuple(weight for code in order for weight in weights if weight.language == code)
     return Transfer(
         target=spec,
         composition=str(found.manifest["expression"]),
         backbone=str(found.manifest["backbone"]["id"]),
         split=rows.split,
         seeds=(int(found.manifest["settings"]["seed"]),),
-        comparison=compare(evaluations[:1], evaluations[1:]),
+        compared=compared,
         artifacts=(found,),
         baselines=(other,) if other is not None else (),
         evaluations=(evaluations[0].artifact,),
         stages=tuple(evaluation_json(evaluation) for evaluation in evaluations),
         skipped=rows.skipped,
         language_adapters=adapters[found.id],
+        fused_on=found.manifest.get("fused_on"),
+        attention=in_order or None,
+        drop_layers=request.drop_layers,
     )
-
-
-def _request(
-    spec: TaskSpec,
-    languages: str,
-    split: str | None,
-    data_root: Folder | None,
-    max_eval_examples: int | None,
-    settings: TrainingSettings,
-) -> EvaluationRequest:
-    chosen = split or spec.evaluation_split
-    known = spec.languages_of(chosen)
-    what, among = f"'{spec.name}' ({chosen})", get_suite(spec.suite).languages
-    codes = None if languages.strip() == "all" else parse_languages(languages, known, what=what, among=among)
-    if max_eval_examples is not None and max_eval_examples < 1:
-        raise SettingsError(f"--max-eval-examples must be at least 1, not {max_eval_examples}.")
-    return EvaluationRequest(
-        split=chosen,
-        languages=codes,
-        root=root_of_suite(spec.suite, data_root),
-        max_examples=max_eval_examples,
-        sample_seed=settings.sample_seed,
-        batch_size=settings.batch_size,
-        precision=settings.precision,
-    )
-
-
-def _same_task(one: TaskSpec, other: TaskSpec) -> bool:
-    """Tell whether adapters for the two can stand beside each other: the suites may differ in their languages."""
-    first, second = ((task.name, task.labels, base_suite(task.suite)) for task in (one, other))
-    return first == second
-
-
-def _baseline_of(artifact: Artifact, store: Store) -> Artifact | None:
-    """Return the artifact that differs from this one only in having no intermediate task."""
-    identity = artifact.manifest.get("identity")
-    if artifact.kind != "target" or not isinstance(identity, Mapping) or identity.get("expression") == "none":
-        return None
-    settings = {**identity["settings"], "fusion_dropout": None}
-    return store.find(fingerprint({**identity, "expression": "none", "inputs": [], "settings": settings}))
-
-
-def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    if not seeds:
-        raise SettingsError("--seeds is empty; give numbers such as 0,1,2.")
-    if len(set(seeds)) != len(seeds):
-        raise SettingsError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}.")
-    return tuple(seeds)
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:

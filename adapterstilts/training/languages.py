@@ -53,4 +53,9 @@ def language_stage(
             f"--adapter {chosen.adapter} is none for languages; choose {' or '.join(ADAPTERS)} (the first has "
             "invertible adapters at the embeddings, too)."
         )
+    if chosen.dropped:
+        raise SettingsError(
+            "A language adapter is trained in all layers; `compose --drop-layers` leaves it out of some, where it has "
+            "no invertible part (--adapter seq_bn)."
+        )
     return TrainingStage(task, chosen, backbone)

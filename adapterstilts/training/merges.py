@@ -19,6 +19,7 @@ from adapterstilts.models.merging import arithmetic, average, dare, svd, ties
 from adapterstilts.models.saved import ADAPTER, MERGED, read_adapter, read_weights, weights_file
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json
+from adapterstilts.store.promises import Promise
 from adapterstilts.store.weights import save_weights
 from adapterstilts.tasks.formats.base import HeadSpec
 from adapterstilts.training.resources import versions
@@ -86,6 +87,31 @@ class MergeStage:
         """SHA-256 of ``identity()``."""
         return fingerprint(self.identity())
 
+    def known(self) -> dict[str, Any]:
+        """Return what the manifest says that is known before anything is merged."""
+        first = self.inputs[0]
+        return {
+            "suite": first.suite,
+            "expression": str(self.expression),
+            "tasks": list(self.expression.names),
+            "backbone": dataclasses.asdict(self.backbone),
+            "settings": {
+                **{key: first.manifest["settings"].get(key) for key in ("adapter", "reduction_factor")},
+                "seed": self.seed,
+            },
+            "inputs": [artifact.id for artifact in self.inputs],
+            "identity": self.identity(),
+        }
+
+    @property
+    def adapter_json(self) -> dict[str, Any]:
+        """Name and configuration of the adapter that is made."""
+        return {"name": self.expression.adapter, "config": self.config}
+
+    def promise(self) -> Promise:
+        """Return the artifact as far as it is known before anything is merged."""
+        return Promise.of(MERGED, str(self.expression), self.fingerprint, self.known(), {ADAPTER: self.adapter_json})
+
     def merged(self, backbone: str) -> dict[str, Tensor]:
         """Return the weights of the adapter that is made.
 
@@ -136,7 +162,7 @@ def run_merge(
     reporter = reporter or Reporter()
     name = str(stage.expression)
     make = partial(_merge, stage, store, backbone or stage.backbone.id)
-    result = made_once(store, stage.fingerprint, name, make, reporter)
+    result = made_once(store, stage.fingerprint, name, make, reporter, promise=stage.promise)
     if not result.reused:
         reporter.message(f"{name}: merged, {result.artifact.path}")
     return result
@@ -145,22 +171,11 @@ def run_merge(
 def _merge(stage: MergeStage, store: Store, backbone: str) -> None:
     started = time.perf_counter()
     state = stage.merged(backbone)
-    name = stage.expression.adapter
-    first = stage.inputs[0].manifest
     manifest = {
-        "suite": stage.inputs[0].suite,
-        "expression": str(stage.expression),
-        "tasks": list(stage.expression.names),
-        "backbone": dataclasses.asdict(stage.backbone),
-        "settings": {
-            **{key: first["settings"].get(key) for key in ("adapter", "reduction_factor")},
-            "seed": stage.seed,
-        },
-        "inputs": [artifact.id for artifact in stage.inputs],
-        "identity": stage.identity(),
+        **stage.known(),
         "resources": {"wall_seconds": round(time.perf_counter() - started, 2), "trained_parameters": 0},
         "versions": versions(),
     }
     with store.create(MERGED, str(stage.expression), stage.fingerprint, manifest) as folder:
-        write_json(folder / ADAPTER, {"name": name, "config": stage.config})
-        save_weights(folder / weights_file(f"adapters/{name}"), state)
+        write_json(folder / ADAPTER, stage.adapter_json)
+        save_weights(folder / weights_file(f"adapters/{stage.expression.adapter}"), state)

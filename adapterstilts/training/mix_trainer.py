@@ -11,6 +11,7 @@ from adapterstilts.models.backbone import ComposedModel
 from adapterstilts.progress import Reporter
 from adapterstilts.tasks.formats import FORMATS, Encoded
 from adapterstilts.tasks.spec import TaskSpec
+from adapterstilts.training.checkpoints import Checkpoints
 from adapterstilts.training.mixtures import TASK, Mixture
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.trainer import StiltsTrainer, Validate
@@ -33,7 +34,7 @@ class MixTrainer(StiltsTrainer):
         mixture: the batches of the whole training.
         validate: scores the model on validation rows.
         settings: of the training, ``steps`` included.
-        title, output_dir, reporter: as for ``StiltsTrainer``.
+        title, output_dir, reporter, checkpoints: as for ``StiltsTrainer``.
     """
 
     def __init__(
@@ -48,9 +49,12 @@ class MixTrainer(StiltsTrainer):
         title: str,
         output_dir: str,
         reporter: Reporter | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.parts = parts
         self.mixture = mixture
+        self.by_task: dict[int, dict[str, dict[str, float]]] = {}
+        """All scores on validation rows by step and task, which ``validate`` notes here."""
         self.labels = {task.name: list(FORMATS[task.format].label_names) for task in tasks}
         self._losses: dict[str, list[Tensor]] = {task.name: [] for task in tasks}
         # Features of different formats have different columns; the batches come from the mixture, and the length of
@@ -65,11 +69,22 @@ class MixTrainer(StiltsTrainer):
             title=title,
             output_dir=output_dir,
             reporter=reporter,
+            checkpoints=checkpoints,
         )
+
+    def memory(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the notes, the scores of each task among them."""
+        tensors, told = super().memory()
+        return tensors, {**told, "by_task": list(self.by_task.items())}
+
+    def remember(self, tensors: dict[str, Tensor], told: dict[str, Any]) -> None:
+        """Take back what ``memory`` gave."""
+        super().remember(tensors, told)
+        self.by_task = {step: scores for step, scores in told["by_task"]}
 
     def get_train_dataloader(self) -> Any:
         """Return the mixture, which is one pass of the Trainer."""
-        return self.mixture
+        return self.mixture.batches()
 
     def compute_loss(
         self,

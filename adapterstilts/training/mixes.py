@@ -3,64 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from adapterstilts.errors import ExpressionError, SettingsError
+from adapterstilts.errors import SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
-from adapterstilts.models.backbone import build_shared, load_backbone
+from adapterstilts.models.backbone import load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.models.expression import Mix, Nothing
+from adapterstilts.models.full import FULL, check_full
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.layers import leaving_out
 from adapterstilts.models.saved import ADAPTER, MIXED, weights_file
+from adapterstilts.models.shared import build_shared
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store, write_json, write_lines
+from adapterstilts.store.promises import Promise
 from adapterstilts.store.weights import save_weights
 from adapterstilts.tasks.formats import FORMATS
-from adapterstilts.training.mixtures import Mixture, Portion, normalised, shares
-from adapterstilts.training.resources import make_deterministic, resources, versions
+from adapterstilts.training.resources import make_deterministic
 from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.stages import (
-    CURVE,
-    StageResult,
-    TrainingStage,
-    data_json,
-    encoded_rows,
-    made_once,
-    scores_now,
+from adapterstilts.training.stages import CURVE, StageResult, TrainingStage, made_once
+from adapterstilts.training.together import (
+    SHARED,
+    check_lengths,
+    check_scores,
+    disagreement,
+    joint_settings,
+    joint_shares,
+    planned_mixture,
+    save_heads,
+    train_together,
 )
-
-#: Settings of which a training has one each, so that all tasks of a mix must have the same.
-SHARED = (
-    "adapter",
-    "reduction_factor",
-    "warmup_ratio",
-    "gradient_accumulation",
-    "weight_decay",
-    "max_grad_norm",
-    "patience",
-    "precision",
-    "seed",
-)
-#: Settings that each task of a mix has for itself.
-OWN = (
-    "epochs",
-    "steps",
-    "learning_rate",
-    "evaluations",
-    "batch_size",
-    "max_length",
-    "doc_stride",
-    "max_train_examples",
-    "max_validation_examples",
-    "sample_seed",
-)
-MEAN = "mean"
-"""Name of the score that chooses the checkpoint: the mean of the tasks' main scores."""
 
 
 @dataclass(frozen=True)
@@ -78,21 +54,14 @@ class MixStage:
 
     def __post_init__(self) -> None:
         assert tuple(part.task.name for part in self.parts) == self.expression.names
-        if plain := [part.task.name for part in self.parts if part.task.format == "language_modelling"]:
-            raise ExpressionError(
-                f"'{self.expression}': '{plain[0]}' is scored by its perplexity, which has no mean with the scores of "
-                f"others. Fuse it instead: {'+'.join(self.expression.names)}."
+        check_scores(self.expression, self.parts, f"Fuse it instead: {'+'.join(self.expression.names)}.")
+        if odd := disagreement(self.parts, SHARED):
+            raise SettingsError(
+                f"'{self.expression}' trains one adapter, and the recipes of its tasks want two: {odd}. Choose one "
+                "with --adapter and --reduction-factor, or set it alike in the task files."
             )
-        first = self.parts[0]
-        for name in SHARED:
-            for part in self.parts[1:]:
-                one, other = getattr(first.settings, name), getattr(part.settings, name)
-                if one != other:
-                    raise SettingsError(
-                        f"'{self.expression}' trains one adapter, and the recipes of its tasks want two: {name} is "
-                        f"{one} for '{first.task.name}' and {other} for '{part.task.name}'. Choose one with "
-                        "--adapter and --reduction-factor, or set it alike in the task files."
-                    )
+        if any(part.settings.adapter == FULL for part in self.parts):
+            check_full(self.expression)
         _ = self.compositions
 
     @property
@@ -102,22 +71,14 @@ class MixStage:
 
     @cached_property
     def settings(self) -> TrainingSettings:
-        """The settings of the whole training but for its steps, which are known once the rows are tokens.
-
-        One optimiser moves the shared adapter, so it has the lowest learning rate that one of the recipes has; it is
-        evaluated as often as the task that wants it most.
-        """
-        chosen = [part.settings for part in self.parts]
-        return dataclasses.replace(
-            chosen[0],
-            learning_rate=min(each.learning_rate for each in chosen),
-            evaluations=max(each.evaluations for each in chosen),
-        )
+        """The settings of the whole training but for its steps, which are known once the rows are tokens."""
+        return joint_settings(self.parts)
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """Configuration of the adapter."""
-        return adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
+        config = adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
+        return leaving_out(self.expression.adapter, config, self.settings.dropped)
 
     @cached_property
     def compositions(self) -> dict[str, Composition]:
@@ -129,13 +90,7 @@ class MixStage:
     @cached_property
     def shares(self) -> dict[str, float]:
         """Share of the batches of each task: of the given weights, or of the numbers of training rows."""
-        if self.expression.weights:
-            found = normalised(self.expression.weights)
-        else:
-            options = dict(self.expression.options)
-            sizes = [len(part.train_rows) for part in self.parts]
-            found = shares(sizes, temperature=options["temperature"], cap=int(options["cap"]))
-        return dict(zip(self.expression.names, found, strict=True))
+        return joint_shares(self.expression, self.parts)
 
     def check_length(self, limit: int) -> None:
         """Compare the length of the tasks' inputs with what the backbone takes.
@@ -143,13 +98,10 @@ class MixStage:
         Raises:
             SettingsError: those of a task are too long.
         """
-        for part in self.parts:
-            if part.settings.max_length > limit:
-                raise SettingsError(
-                    f"'{part.task.name}' in '{self.expression}' has inputs of {part.settings.max_length} tokens by its "
-                    f"recipe, and '{self.backbone.id}' takes at most {limit}. Leave the task out, or merge adapters "
-                    f"that are trained apart: avg({', '.join(self.expression.names)})."
-                )
+        instead = (
+            f"Leave the task out, or merge adapters that are trained apart: avg({', '.join(self.expression.names)})."
+        )
+        check_lengths(self.expression, self.parts, limit, instead)
 
     def identity(self) -> dict[str, Any]:
         """Return all that decides the result; its hash is the fingerprint."""
@@ -167,6 +119,30 @@ class MixStage:
         """SHA-256 of ``identity()``."""
         return fingerprint(self.identity())
 
+    def known(self) -> dict[str, Any]:
+        """Return what the manifest says that is known before anything is trained; the steps are not."""
+        told = self.settings.to_json()
+        return {
+            "suite": self.parts[0].task.suite,
+            "expression": str(self.expression),
+            "tasks": list(self.expression.names),
+            "backbone": dataclasses.asdict(self.backbone),
+            "settings": {key: told[key] for key in (*SHARED, "learning_rate", "evaluations") if key in told},
+            "inputs": [],
+            "identity": self.identity(),
+        }
+
+    @property
+    def adapter_json(self) -> dict[str, Any]:
+        """Name and configuration of the adapter, and the head of each task."""
+        heads = {task: dataclasses.asdict(composition.head) for task, composition in self.compositions.items()}
+        return {"name": self.expression.adapter, "config": self.config, "heads": heads}
+
+    def promise(self) -> Promise:
+        """Return the artifact as far as it is known before anything is trained."""
+        manifest = self.known() | planned_mixture(self.parts)
+        return Promise.of(MIXED, str(self.expression), self.fingerprint, manifest, {ADAPTER: self.adapter_json})
+
 
 def run_mix(stage: MixStage, store: Store, *, reporter: Reporter | None = None) -> StageResult:
     """Train an adapter on several tasks, or return what was trained of the same before.
@@ -181,7 +157,8 @@ def run_mix(stage: MixStage, store: Store, *, reporter: Reporter | None = None) 
     """
     reporter = reporter or Reporter()
     name = str(stage.expression)
-    result = made_once(store, stage.fingerprint, name, lambda: _train(stage, store, reporter), reporter)
+    make = partial(_train, stage, store, reporter)
+    result = made_once(store, stage.fingerprint, name, make, reporter, promise=stage.promise)
     if result.reused:
         reporter.message(f"{name}: trained before, {result.artifact.path}")
     return result
@@ -192,90 +169,16 @@ def _train(stage: MixStage, store: Store, reporter: Reporter) -> None:
     backbone = load_backbone(stage.backbone.id, stage.backbone.hub_revision)
     stage.check_length(backbone.max_length)
     whole, parts = build_shared(backbone, stage.compositions, seed=stage.settings.seed)
-    rows = {part.task.name: encoded_rows(part, backbone, store, reporter) for part in stage.parts}
-
-    from adapterstilts.data.collate import Collator
-    from adapterstilts.training.mix_trainer import MixTrainer
-    from adapterstilts.training.trainer import planned_steps
-
-    steps = sum(planned_steps(len(rows[part.task.name][0]), part.settings) for part in stage.parts)
-    settings = dataclasses.replace(stage.settings, steps=steps)
-    portions = {
-        name: Portion(rows[name][0].features, part.settings.batch_size, stage.shares[name])
-        for name, part in zip(stage.expression.names, stage.parts, strict=True)
-    }
-    collate = Collator.of(backbone.tokenizer)
-    mixture = Mixture(portions, steps * settings.gradient_accumulation, collate, seed=settings.seed)
-    _check_drawn(stage, mixture, steps)
-    whole.to_device()
-    scores: dict[int, dict[str, dict[str, float]]] = {}
-
-    def validate() -> Mapping[str, float]:
-        by_task: dict[str, dict[str, float]] = {}
-        for part in stage.parts:
-            name = part.task.name
-            parts[name].activate()
-            by_task[name] = dict(scores_now(part, parts[name], rows[name][1]))
-        scores[int(trainer.state.global_step)] = by_task
-        mains = {f"{name}.{main}": own[main] for name, own in by_task.items() for main in list(own)[:1]}
-        return {MEAN: sum(mains.values()) / len(mains), **mains}
-
-    with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
-        trainer = MixTrainer(
-            whole,
-            parts,
-            tuple(part.task for part in stage.parts),
-            mixture,
-            validate,
-            settings,
-            title=str(stage.expression),
-            output_dir=scratch,
-            reporter=reporter,
-        )
-        report = trainer.fit()
-    name = stage.expression.adapter
+    curve, told = train_together(stage, whole, parts, backbone, store, reporter)
+    known = stage.known()
     manifest = {
-        "suite": stage.parts[0].task.suite,
-        "expression": str(stage.expression),
-        "tasks": list(stage.expression.names),
-        "backbone": dataclasses.asdict(stage.backbone),
-        "settings": {key: getattr(settings, key) for key in (*SHARED, "learning_rate", "evaluations", "steps")},
-        "inputs": [],
-        "identity": stage.identity(),
-        "mixture": {
-            part.task.name: {
-                "share": stage.shares[part.task.name],
-                "batches": mixture.order[: report.steps * settings.gradient_accumulation].count(part.task.name),
-                "settings": {key: getattr(part.settings, key) for key in OWN},
-                "data": data_json(part, *rows[part.task.name]),
-            }
-            for part in stage.parts
-        },
-        "metrics": {
-            "validation": {MEAN: report.best_scores[MEAN]},
-            "by_task": scores[report.best_step],
-            "best_step": report.best_step,
-            "steps": report.steps,
-        },
-        "stopped_early": report.stopped_early,
-        "resources": resources(report.examples, report.tokens, report.seconds, whole.trained_parameters),
-        "versions": versions(),
+        **known,
+        "settings": {**known["settings"], "steps": told.pop("steps")},
+        **told,
     }
-    heads = {task: dataclasses.asdict(composition.head) for task, composition in stage.compositions.items()}
     with store.create(MIXED, str(stage.expression), stage.fingerprint, manifest) as folder:
-        write_json(folder / ADAPTER, {"name": name, "config": stage.config, "heads": heads})
-        save_weights(folder / weights_file(f"adapters/{name}"), whole.state(f"adapters/{name}"))
-        for task, part_model in parts.items():
-            save_weights(folder / weights_file(f"heads/{task}"), part_model.state("head"))
-        write_lines(folder / CURVE, report.curve)
-
-
-def _check_drawn(stage: MixStage, mixture: Mixture, steps: int) -> None:
-    """Refuse a mixture in which a task never has its turn."""
-    for name in stage.expression.names:
-        if name not in mixture.order:
-            raise SettingsError(
-                f"'{stage.expression}' trains for {steps} steps, and in none of them '{name}' is drawn: its share of "
-                f"the batches is {stage.shares[name]:.2g}. Give it more with a temperature, a cap or weights, or leave "
-                "it out."
-            )
+        write_json(folder / ADAPTER, stage.adapter_json)
+        part_name = f"adapters/{stage.expression.adapter}"
+        save_weights(folder / weights_file(part_name), whole.state(part_name))
+        save_heads(parts, folder)
+        write_lines(folder / CURVE, curve)

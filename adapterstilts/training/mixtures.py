@@ -14,6 +14,7 @@ from adapterstilts.data.collate import feature_length
 if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
+    from torch.utils.data import DataLoader
 
     from adapterstilts.data.collate import Collator
 
@@ -86,14 +87,28 @@ class Mixture:
     def __len__(self) -> int:
         return len(self.order)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield batches: the tensors that the collator makes, and the name of the task under ``task``."""
+    def __iter__(self) -> Iterator[list[tuple[str, list[int]]]]:
+        """Yield for each batch its task and the places of its rows, as the one item of a list."""
         passes = {name: self.places(name) for name in self.portions}
         for name in self.order:
-            columns = self.portions[name].features[next(passes[name])]
-            rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-            batch: dict[str, Tensor] = self.collate(rows)
-            yield {TASK: name, **batch}
+            yield [(name, next(passes[name]))]
+
+    def __getitem__(self, batch: tuple[str, list[int]]) -> dict[str, Any]:
+        """Return a batch: the tensors that the collator makes, and the name of the task under ``task``."""
+        name, places = batch
+        columns = self.portions[name].features[places]
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        made: dict[str, Tensor] = self.collate(rows)
+        return {TASK: name, **made}
+
+    def batches(self) -> DataLoader[dict[str, Any]]:
+        """Return all batches in their order, as what the Trainer can begin in the middle of."""
+        import torch
+        from torch.utils.data import DataLoader
+
+        own: Any = self
+        # A generator of its own: a loader would draw from the one that dropout draws from.
+        return DataLoader(own, batch_sampler=own, collate_fn=_only, generator=torch.Generator())
 
     def places(self, name: str) -> Iterator[list[int]]:
         """Yield the places of the rows of a task's batches, pass after pass without end."""
@@ -107,3 +122,7 @@ class Mixture:
             order = list(sampler)
             for start in range(0, len(order), portion.batch_size):
                 yield order[start : start + portion.batch_size]
+
+
+def _only(items: list[dict[str, Any]]) -> dict[str, Any]:
+    return items[0]

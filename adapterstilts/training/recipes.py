@@ -5,14 +5,22 @@ XTREME-R has those of XTREME.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 from adapterstilts.bundled import read_zoo
 from adapterstilts.errors import SettingsError, nearest
+from adapterstilts.models.full import FULL
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.training.settings import TrainingSettings
+
+FULL_RATE = 0.1
+"""Learning rate of full fine-tuning over that of adapters, where the user gives none: recipes are for adapters.
+
+Adapters are trained with 1e-4 (Pfeiffer et al. 2021), XLM-R itself with 1e-5 (Phang et al. 2020).
+"""
 
 
 def recipe_settings(task: TaskSpec, changes: Mapping[str, Any] | None = None) -> TrainingSettings:
@@ -22,12 +30,23 @@ def recipe_settings(task: TaskSpec, changes: Mapping[str, Any] | None = None) ->
         task: the task.
         changes: settings by name; None values are passed over.
 
+    The recipe's reduction factor is that of its own kind of adapter: another kind that has none goes without.
+
     Raises:
         SettingsError: the recipe or a given value is wrong.
     """
-    if task.definition:
-        return own_settings(task).replaced(changes or {})
-    return TrainingSettings().replaced(_read(task)).replaced(changes or {})
+    given = {name: value for name, value in (changes or {}).items() if value is not None}
+    own = own_settings(task) if task.definition else TrainingSettings().replaced(_read(task))
+    kind = given.get("adapter", own.adapter)
+    if kind == own.adapter:
+        return own.replaced(given)
+    if kind == FULL:  # the recipe's rate is one for adapters
+        given = {"learning_rate": own.learning_rate * FULL_RATE} | given
+    from adapterstilts.models.configs import has_reduction_factor
+
+    if not has_reduction_factor(kind):
+        own = dataclasses.replace(own, reduction_factor=None)
+    return own.replaced(given)
 
 
 def own_settings(task: TaskSpec) -> TrainingSettings:
@@ -97,7 +116,8 @@ def _content(task: TaskSpec, name: str) -> Mapping[str, Any]:
 
 
 def _numbers(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {key: _number(value) for key, value in settings.items()}
+    texts = {name for name, kind in get_type_hints(TrainingSettings).items() if _without_none(kind) is str}
+    return {key: value if key in texts else _number(value) for key, value in settings.items()}
 
 
 def _number(value: Any) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapterstilts.errors import SettingsError, unknown
+from adapterstilts.models.layers import layers_text, read_layers
 from adapterstilts.settings import setting
 from adapterstilts.tasks.formats.base import EncodingSettings
 
@@ -20,14 +21,23 @@ PRECISIONS = ("fp32", "bf16")
 class TrainingSettings:
     """How a stage is trained. Defaults per task come from the recipes of the zoo."""
 
-    adapter: str = setting("seq_bn", "Adapter configuration of the adapters library, such as seq_bn or double_seq_bn.")
+    adapter: str = setting(
+        "seq_bn",
+        "Adapter configuration of the adapters library, such as seq_bn or double_seq_bn; full trains the whole "
+        "backbone in its place.",
+    )
     reduction_factor: float | None = setting(
         None, "Hidden size over bottleneck size; the configuration's own if left out."
+    )
+    drop_layers: str | None = setting(
+        None, "Layers without adapters, such as 0-4 or 0-2,5, counted from 0, the lowest (AdapterDrop)."
     )
     epochs: float = setting(3.0, "Passes over the training rows.")
     steps: int | None = setting(None, "Optimiser steps; takes the place of --epochs.")
     learning_rate: float = setting(
-        1e-4, "Peak learning rate; adapters want about 1e-4, ten times that of full fine-tuning."
+        1e-4,
+        "Peak learning rate; adapters want about 1e-4, ten times that of full fine-tuning (--adapter full takes a "
+        "tenth of the recipe's).",
     )
     warmup_ratio: float = setting(
         0.1, "Share of the steps in which the learning rate rises; it then falls linearly to 0."
@@ -64,6 +74,10 @@ class TrainingSettings:
             self.encoding  # noqa: B018  checks the lengths
         except SettingsError as error:
             faults.append(str(error).rstrip("."))
+        try:  # 0,1,2 is 0-2: one text for one meaning
+            object.__setattr__(self, "drop_layers", layers_text(self.dropped) or None)
+        except SettingsError as error:
+            faults.append(str(error).rstrip("."))
         if faults:
             raise SettingsError("; ".join(faults) + ".")
 
@@ -95,6 +109,19 @@ class TrainingSettings:
             )
             if not fits
         ]
+
+    @property
+    def dropped(self) -> tuple[int, ...]:
+        """The layers without adapters."""
+        return () if self.drop_layers is None else read_layers(self.drop_layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as manifests keep them, in which dropped layers stand only where there are any.
+
+        So what was made before there was this setting is still found.
+        """
+        told = dataclasses.asdict(self)
+        return told if self.drop_layers else {key: value for key, value in told.items() if key != "drop_layers"}
 
     @property
     def encoding(self) -> EncodingSettings:

@@ -4,36 +4,57 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.files import with_labels
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
-from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
+from adapterstilts.models.backbone import ComposedModel, build, load_backbone
 from adapterstilts.models.composition import BOTTOM, Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
-from adapterstilts.models.expression import Chain, Expression, Fusion, Nothing, reduced
+from adapterstilts.models.expression import ENSEMBLE, Chain, Expression, Fusion, Nothing, reduced
+from adapterstilts.models.full import FULL, check_alike, check_full
 from adapterstilts.models.identity import BackboneIdentity
-from adapterstilts.models.languages import language_json
-from adapterstilts.models.saved import check_labels, load_part, load_start, read_adapter, save_composed, trained_task
+from adapterstilts.models.languages import language_json, put_on_language
+from adapterstilts.models.layers import check_layers, leaving_out
+from adapterstilts.models.saved import (
+    COMPOSITION,
+    FUSED,
+    check_labels,
+    load_part,
+    load_start,
+    read_adapter,
+    read_fusion,
+    save_composed,
+    trained_task,
+)
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
-from adapterstilts.tasks.formats import FORMATS, Encoded
+from adapterstilts.store.home import check_room, checkpoints_of
+from adapterstilts.store.promises import PlanningStore, Promise
+from adapterstilts.tasks.formats import FORMATS
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
+from adapterstilts.training.checkpoints import Checkpoints
 from adapterstilts.training.resources import make_deterministic, resources, versions
 from adapterstilts.training.settings import TrainingSettings
+from adapterstilts.training.stage_rows import data_json, encoded_rows, scores_now
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
 CURVE = "curve.jsonl"
+FROZEN = "fused"
+"""What the name of a composition ends in whose fusion was trained on the intermediate tasks."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +66,9 @@ class TrainingStage:
     backbone: BackboneIdentity
     expression: Expression = field(default_factory=Nothing)
     inputs: tuple[Artifact, ...] = ()
-    """The adapters that the target's is put on, in the order of the expression, or the one that it starts from."""
+    """The adapters that the target's is put on, in the order of the expression, or the one that it starts from.
+
+    A single artifact of kind ``fusion`` has them all with a fusion that stays as it is."""
     root: Path | None = None
     """Local mirror of the Hub."""
     language: Artifact | None = None
@@ -60,8 +83,16 @@ class TrainingStage:
 
     @property
     def name(self) -> str:
-        more = {"intermediate": "", "language": f".{self.task.source_language}"}
-        return self.task.name + more.get(self.kind, f".{self.expression}")
+        if self.kind == "intermediate":
+            return self.task.name
+        if self.kind == "language":
+            return f"{self.task.name}.{self.task.source_language}"
+        return f"{self.task.name}.{self.expression}{f'.{FROZEN}' if self.on_fusion else ''}"
+
+    @property
+    def on_fusion(self) -> bool:
+        """Whether the target adapter is put on a fusion that was trained before on the intermediate tasks."""
+        return [artifact.kind for artifact in self.inputs] == [FUSED]
 
     @cached_property
     def train_rows(self) -> Rows:
@@ -85,24 +116,41 @@ class TrainingStage:
             ExpressionError: the adapters cannot be put together; names the rule.
         """
         own = adapter_config_json(self.settings.adapter, reduction_factor=self.settings.reduction_factor)
+        head = FORMATS[self.task.format].head(self.task)
+        dropped, full = self.settings.dropped, self.settings.adapter == FULL
+        if full:
+            check_full(self.expression)
         below = reduced(self.expression)
+        own = own if isinstance(self.expression, Chain) else leaving_out(self.task.name, own, dropped)
+        if self.on_fusion:
+            fused, configs, frozen = read_fusion(self.inputs[0])
+            if fused != below:
+                raise ArtifactError(f"'{self.expression}' needs another fusion than '{self.inputs[0].id}', '{fused}'.")
+            check_fusible(configs, own)
+            adapters = configs | {self.task.name: own}
+            return self._on_language(Composition(below, self.task.name, head, adapters, frozen, True))
         wanted = ("the start",) if isinstance(self.expression, Chain) else below.names
         if len(wanted) != len(self.inputs):
             raise ArtifactError(f"'{self.expression}' needs an artifact for {', '.join(wanted) or 'nothing'}.")
         given = [read_adapter(artifact) for artifact in self.inputs]
+        for name, config in given:
+            check_alike(name, config, full=full)
         if isinstance(self.expression, Chain):
-            own = given.pop()[1]
+            own = leaving_out(self.task.name, given.pop()[1], dropped)
         if odd := [name for (name, _), place in zip(given, wanted, strict=False) if name != place]:
             raise ArtifactError(f"The artifact of the adapter '{odd[0]}' is none of '{self.expression}'.")
+        given = [(name, leaving_out(name, config, dropped)) for name, config in given]
         fusion = None
         if isinstance(below, Fusion):
             check_fusible(dict(given), own)
             fusion = fusion_config_json()
-        head = FORMATS[self.task.format].head(self.task)
-        adapters = dict(given) | {self.task.name: own}
-        if self.language is not None:
-            adapters[BOTTOM] = read_adapter(self.language)[1]
-        return Composition(below, self.task.name, head, adapters, fusion, self.language is not None)
+        return self._on_language(Composition(below, self.task.name, head, dict(given) | {self.task.name: own}, fusion))
+
+    def _on_language(self, composition: Composition) -> Composition:
+        """Return a composition on the stage's language adapter, if it has one."""
+        if self.language is None:
+            return composition
+        return put_on_language(composition, read_adapter(self.language)[1], self.settings.dropped)
 
     def identity(self, expression: Expression | None = None, inputs: Sequence[str] | None = None) -> dict[str, Any]:
         """Return all that decides the result; its hash is the stage's fingerprint.
@@ -112,7 +160,7 @@ class TrainingStage:
             inputs: fingerprints of that expression's adapters.
         """
         chosen = self.expression if expression is None else expression
-        settings = dataclasses.asdict(self.settings)
+        settings = self.settings.to_json()
         if not isinstance(chosen, Fusion):
             settings["fusion_dropout"] = None  # has no effect without a fusion
         suite = base_suite(self.task.suite)  # what trains on the same rows is the same artifact in both
@@ -131,6 +179,33 @@ class TrainingStage:
             **({"language": self.language.fingerprint} if self.language is not None else {}),
         }
 
+    def known(self) -> dict[str, Any]:
+        """Return what the manifest says that is known before anything is trained."""
+        return {
+            "suite": self.task.suite,
+            "task": self.task.name,
+            **({"language": self.task.source_language} if self.kind == "language" else {}),
+            "expression": str(self.expression),
+            **({"fused_on": "intermediate"} if self.on_fusion else {}),
+            "labels": list(self.composition.head.labels),
+            "backbone": dataclasses.asdict(self.backbone),
+            "settings": self.settings.to_json(),
+            "inputs": [artifact.id for artifact in self.inputs],
+            **language_json(self.language),
+            "identity": self.identity(),
+        }
+
+    def promise(self) -> Promise:
+        """Return the artifact as far as it is known before anything is trained.
+
+        Raises:
+            ArtifactError: an adapter of another backbone, or one whose labels are no longer those of its task.
+        """
+        _check_inputs(self)
+        manifest = self.known() | {"data": {"train": {"rows": len(self.train_rows)}}}
+        contents = {COMPOSITION: self.composition.to_json()}
+        return Promise.of(self.kind, self.name, self.fingerprint, manifest, contents)
+
     def check_length(self, limit: int) -> None:
         """Compare the length of inputs with what the backbone takes.
 
@@ -144,6 +219,14 @@ class TrainingStage:
                 f"--max-length {self.settings.max_length} is more than '{self.backbone.id}' can take; give at most "
                 f"{limit}{again if self.kind == 'intermediate' else ''}."
             )
+
+    def check_layers(self, count: int) -> None:
+        """Compare the dropped layers with the number of the backbone's layers.
+
+        Raises:
+            SettingsError: there is no such layer, or none is left.
+        """
+        check_layers(self.settings.dropped, count, what=self.backbone.id)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -162,7 +245,7 @@ class StageResult:
     def to_json(self) -> dict[str, Any]:
         """Return the stage as the command line's documents tell it."""
         manifest = self.artifact.manifest
-        done = {"evaluation": "evaluated", "merged": "merged"}.get(self.artifact.kind, "trained")
+        done = {"evaluation": "evaluated", "merged": "merged", "ensemble": "joined"}.get(self.artifact.kind, "trained")
         return {
             "kind": self.artifact.kind,
             "name": str(manifest["name"]),
@@ -171,6 +254,19 @@ class StageResult:
             "seconds": round(self.seconds, 2),
             "seed": manifest.get("settings", {}).get("seed"),
         }
+
+
+def baseline_of(artifact: Artifact) -> str:
+    """Return the fingerprint of what differs from a target artifact only in having no intermediate task.
+
+    Args:
+        artifact: of kind ``target``, or an ensemble of these.
+    """
+    identity = artifact.manifest["identity"]
+    if artifact.kind == ENSEMBLE:
+        return str(identity["baseline"])
+    settings = {**identity["settings"], "fusion_dropout": None}
+    return fingerprint({**identity, "expression": "none", "inputs": [], "settings": settings})
 
 
 def run_stage(
@@ -191,15 +287,22 @@ def run_stage(
     """
     reporter = reporter or Reporter()
     _ = stage.composition
-    result = made_once(
-        store, stage.fingerprint, stage.name, lambda: _train(stage, store, reporter, report_to), reporter
-    )
+    make = partial(_train, stage, store, reporter, report_to)
+    result = made_once(store, stage.fingerprint, stage.name, make, reporter, promise=stage.promise)
     if result.reused:
         reporter.message(f"{stage.name}: trained before, {result.artifact.path}")
     return result
 
 
-def made_once(store: Store, key: str, what: str, make: Callable[[], None], reporter: Reporter) -> StageResult:
+def made_once(
+    store: Store,
+    key: str,
+    what: str,
+    make: Callable[[], None],
+    reporter: Reporter,
+    *,
+    promise: Callable[[], Promise],
+) -> StageResult:
     """Return an artifact of the store, made now if it is not there; one process at a time makes it.
 
     Args:
@@ -208,11 +311,14 @@ def made_once(store: Store, key: str, what: str, make: Callable[[], None], repor
         what: its name, for people.
         make: puts it into the store.
         reporter: told where another process makes it, which is waited for.
+        promise: returns what is known of it before; taken in its place where the store only plans.
     """
     started = time.perf_counter()
     found = store.find(key)
     if found is not None:
         return StageResult(found, True, time.perf_counter() - started)
+    if isinstance(store, PlanningStore):
+        return StageResult(store.promise(promise()), False, 0.0)
     store.check_writable()
     with store.lock(key, what, reporter.message):
         found = store.find(key)
@@ -220,6 +326,7 @@ def made_once(store: Store, key: str, what: str, make: Callable[[], None], repor
             return StageResult(found, True, time.perf_counter() - started)
         make()
         made = store.find(key)
+        shutil.rmtree(checkpoints_of(store.home, key), ignore_errors=True)
     assert made is not None
     return StageResult(made, False, time.perf_counter() - started)
 
@@ -236,8 +343,11 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
     backbone = load_backbone(stage.backbone.id, stage.backbone.hub_revision)
     stage.check_length(backbone.max_length)
     composed = build(backbone, composition, seed=settings.seed, fusion_dropout=settings.fusion_dropout)
-    for name, artifact in zip(composition.expression.names, stage.inputs, strict=False):
+    given = stage.inputs * len(composition.expression.names) if stage.on_fusion else stage.inputs
+    for name, artifact in zip(composition.expression.names, given, strict=False):
         load_part(composed, f"adapters/{name}", artifact)
+    if stage.on_fusion:
+        load_part(composed, "fusion", stage.inputs[0])
     if isinstance(stage.expression, Chain):
         load_start(composed, stage.inputs[0])
     if stage.language is not None:
@@ -262,19 +372,11 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
             reporter=reporter,
             report_to=report_to,
             log_dir=str(store.home / "logs" / f"{stage.name}-{stage.fingerprint[:12]}"),
+            checkpoints=checkpoints_for(composed, store, stage.fingerprint, stage.name),
         )
         report = trainer.fit()
     manifest = {
-        "suite": stage.task.suite,
-        "task": stage.task.name,
-        **({"language": stage.task.source_language} if stage.kind == "language" else {}),
-        "expression": str(stage.expression),
-        "labels": list(composition.head.labels),
-        "backbone": dataclasses.asdict(stage.backbone),
-        "settings": dataclasses.asdict(settings),
-        "inputs": [artifact.id for artifact in stage.inputs],
-        **language_json(stage.language),
-        "identity": stage.identity(),
+        **stage.known(),
         "data": data_json(stage, train, validation),
         "metrics": {"validation": dict(report.best_scores), "best_step": report.best_step, "steps": report.steps},
         "stopped_early": report.stopped_early,
@@ -286,6 +388,28 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
         write_lines(folder / CURVE, report.curve)
 
 
+def checkpoints_for(composed: ComposedModel, store: Store, key: str, name: str) -> Checkpoints:
+    """Return where a training keeps its checkpoints, after asking whether there is room for them and its artifact.
+
+    Args:
+        composed: what is trained.
+        store: where the artifact will be.
+        key: its fingerprint.
+        name: its name, for people.
+
+    Raises:
+        ArtifactError: there is not enough room; says how much is needed.
+    """
+    kept = sum(_bytes(composed.state(part)) for part in composed.composition.parts)
+    # The trained weights now and at their best, two moments each; and all that of the checkpoint before.
+    check_room(store.home, kept + 2 * 4 * _bytes(composed.trained_state()), f"training {name}")
+    return Checkpoints(store.home, key, versions())
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
 def _check_inputs(stage: TrainingStage) -> None:
     if stage.language is not None:
         what = f"The language adapter '{stage.language.id}'"
@@ -294,67 +418,3 @@ def _check_inputs(stage: TrainingStage) -> None:
         stage.backbone.require_same(artifact.manifest["backbone"], what=f"The intermediate adapter '{artifact.id}'")
         if artifact.kind == "intermediate":  # a merged or mixed adapter comes without a head
             check_labels(artifact, trained_task(artifact))
-
-
-def encoded_rows(stage: TrainingStage, backbone: Backbone, store: Store, reporter: Reporter) -> tuple[Encoded, Encoded]:
-    """Return the stage's training and validation rows as features, and tell how many there are.
-
-    Raises:
-        SettingsError: no training row can be learnt from.
-    """
-    tokenizer, encoding, home = backbone.tokenizer, stage.settings.encoding, store.home
-    train = encode_rows(stage.train_rows, tokenizer, encoding, training=True, home=home)
-    validation = encode_rows(stage.validation_rows, tokenizer, encoding, training=False, home=home)
-    if not len(train):
-        raise SettingsError(f"No training row of '{stage.task.name}' is usable: {_counted(train.report)}.")
-    _tell_rows(reporter, stage, train.report)
-    return train, validation
-
-
-def scores_now(stage: TrainingStage, composed: ComposedModel, validation: Encoded) -> Mapping[str, float]:
-    """Return the scores on the stage's validation rows as the model is now, the main score first."""
-    from adapterstilts.evaluation.scoring import validation_scores
-
-    settings = stage.settings
-    return validation_scores(
-        composed,
-        stage.validation_rows,
-        validation,
-        settings.encoding,
-        batch_size=settings.batch_size,
-        precision=settings.precision,
-    )
-
-
-def data_json(stage: TrainingStage, train: Encoded, validation: Encoded) -> dict[str, Any]:
-    """Return what a manifest says of the rows that a stage was trained and validated on."""
-    return {
-        "train": _data_json(stage.train_rows, train.report),
-        "validation": _data_json(stage.validation_rows, validation.report),
-    }
-
-
-def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:
-    source, *more = rows.task.source(rows.split).parts(rows.task.source_language)
-    return {
-        "dataset": source.dataset,
-        "config": source.config,
-        "split": source.split,
-        "revision": source.revision,
-        **({"texts": [Path(path).name for path in source.texts]} if source.texts else {}),
-        "more": [f"{other.dataset} {other.config} {other.split} {other.revision}" for other in more],
-        "rows": len(rows),
-        "fingerprint": rows.fingerprint,
-        "skipped": dict(rows.skipped),
-        "encoding": dict(report),
-    }
-
-
-def _tell_rows(reporter: Reporter, stage: TrainingStage, report: Mapping[str, int]) -> None:
-    counted = _counted({**stage.train_rows.skipped, **report})
-    text = f"{stage.name}: {len(stage.train_rows)} training rows, {len(stage.validation_rows)} validation rows"
-    reporter.message(f"{text} ({counted})" if counted else text)
-
-
-def _counted(report: Mapping[str, int]) -> str:
-    return ", ".join(f"{name}: {count}" for name, count in report.items())

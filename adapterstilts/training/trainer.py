@@ -25,6 +25,8 @@ from adapterstilts.evaluation.metrics import get_metric
 from adapterstilts.models.backbone import ComposedModel
 from adapterstilts.progress import Reporter
 from adapterstilts.tasks.formats import FORMATS, Encoded
+from adapterstilts.training.checkpoints import Checkpoints
+from adapterstilts.training.resuming import ResumableTrainer
 from adapterstilts.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class TrainingReport:
     stopped_early: bool = False
 
 
-class StiltsTrainer(AdapterTrainer):
+class StiltsTrainer(ResumableTrainer):
     """Trains what a composed model leaves trainable, and leaves it in its best state.
 
     Args:
@@ -73,10 +75,8 @@ class StiltsTrainer(AdapterTrainer):
         reporter: told of the progress.
         report_to: trackers of the transformers Trainer, such as ``tensorboard``.
         log_dir: where trackers write that write to disk.
+        checkpoints: where the state is written now and then, and taken from at the beginning; None for no checkpoints.
     """
-
-    optimizer: Any
-    control: Any
 
     def __init__(
         self,
@@ -91,7 +91,9 @@ class StiltsTrainer(AdapterTrainer):
         reporter: Reporter | None = None,
         report_to: tuple[str, ...] = (),
         log_dir: str | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
+        self.checkpoints = checkpoints
         self.composed = composed
         self.title = title
         self.validate_now = validate
@@ -104,6 +106,7 @@ class StiltsTrainer(AdapterTrainer):
         self._validating = 0.0
         self._tokens: Any = 0
         self._validated_at = -1
+        self._before = self._started = 0.0
         planned = planned_steps(len(encoded), settings)
         every = max(1, math.ceil(planned / settings.evaluations))
         arguments = TrainingArguments(
@@ -139,7 +142,9 @@ class StiltsTrainer(AdapterTrainer):
         if "length" not in features.column_names:
             lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
             features = features.add_column("length", lengths)
-        super().__init__(
+        # AdapterTrainer refuses a model without adapters; the Trainer below it is what trains a whole backbone.
+        begin: Any = super(AdapterTrainer, self).__init__ if composed.composition.full else super().__init__
+        begin(
             model=composed.model,
             args=arguments,
             data_collator=training_collator(task, composed.backbone.tokenizer, settings.seed),
@@ -158,10 +163,10 @@ class StiltsTrainer(AdapterTrainer):
             TrainingError: the loss is not finite; says at which step and what to do.
         """
         self.reporter.begin(f"Training {self.title}", self.planned)
-        started = time.perf_counter()
+        self._started = time.perf_counter()
         try:
-            self.train()
-            self.report.seconds = time.perf_counter() - started - self._validating
+            self.train_on()
+            self.report.seconds = self._seconds
             if self._validated_at != self.state.global_step:
                 self.evaluate()
         finally:
@@ -173,6 +178,25 @@ class StiltsTrainer(AdapterTrainer):
         self.report.steps = int(self.state.global_step)
         self.report.tokens = int(self._tokens)
         return self.report
+
+    @property
+    def _seconds(self) -> float:
+        """Wall time of training up to now, without validation, that before a checkpoint included."""
+        return self._before + time.perf_counter() - self._started - self._validating
+
+    def memory(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the best weights so far, and what was measured."""
+        told = {name: getattr(self.report, name) for name in ("best_step", "best_scores", "curve", "examples")}
+        told |= {"seconds": self._seconds, "tokens": int(self._tokens), "worse": self._worse}
+        return self._best or {}, {**told, "validated_at": self._validated_at}
+
+    def remember(self, tensors: dict[str, Tensor], told: dict[str, Any]) -> None:
+        """Take back what ``memory`` gave."""
+        self._best = tensors or None
+        for name in ("best_step", "best_scores", "curve", "examples"):
+            setattr(self.report, name, told[name])
+        self._before, self._tokens, self._worse = told["seconds"], told["tokens"], told["worse"]
+        self._validated_at = told["validated_at"]
 
     @property
     def planned(self) -> int:
@@ -203,11 +227,15 @@ class StiltsTrainer(AdapterTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Return the head's loss, plus the regulariser of the fusion's value matrices (AdapterFusion, section 3.2)."""
+        """Return the head's loss, plus the regulariser of the fusion's value matrices (AdapterFusion, section 3.2).
+
+        A fusion that stays as it is adds nothing.
+        """
         self._tokens = self._tokens + inputs["attention_mask"].sum()
         self.report.examples += len(inputs[self.label_names[0]])
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
-        fusion = self.composed.composition.fusion
+        composition = self.composed.composition
+        fusion = composition.fusion if "fusion" in composition.trained_parts else None
         if fusion is not None and fusion.get("regularization"):
             base: Any = self.composed.model.base_model
             penalty = base.get_fusion_regularization_loss()
@@ -233,6 +261,8 @@ class StiltsTrainer(AdapterTrainer):
                 raise self._diverged(f"'{name}' holds values that are not finite", self.state.global_step)
 
     def _diverged(self, what: str, step: int) -> TrainingError:
+        if self.checkpoints is not None:
+            self.checkpoints.clear()  # it would diverge again
         rate = self._get_learning_rate() if self.lr_scheduler is not None else self.args.learning_rate
         return TrainingError(
             f"{what} at step {step} (learning rate {rate:.2e}). "
@@ -269,6 +299,9 @@ class _Progress(TrainerCallback):
     def __init__(self, trainer: StiltsTrainer) -> None:
         self.trainer = trainer
         self.facts: dict[str, Any] = {}
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.trainer.epoch_begins()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any) -> None:
         logs = logs or {}

@@ -72,6 +72,26 @@ def test_sentence_retrieval_trains_nothing_and_tells_its_layers(own_world: World
     assert "Name one adapter: 'mnli' or 'squad'" in says
 
 
+def test_a_fusion_of_the_intermediate_tasks_is_told_apart(own_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapterstilts.studies import intermediates
+    from adapterstilts.training.recipes import recipe_settings
+
+    tiny = {"steps": 3, "batch_size": 4, "max_length": 64, "evaluations": 1}
+    monkeypatch.setattr(intermediates, "recipe_settings", lambda task, changes: recipe_settings(task, tiny))
+    made = document("compose", *own_world.fusion, "--fuse-on", "intermediate")
+    assert (made["composition"], made["fused_on"]) == ("mnli+squad", "intermediate")
+    assert made["artifact"].startswith("xnli.mnli+squad.fused-")
+    assert (
+        "mnli+squad (fused on intermediate tasks) → xnli" in call(*own_world.fusion, "--fuse-on", "intermediate").stdout
+    )
+    assert "fused on" not in call(*own_world.fusion).stdout
+    listed = document("runs", "runs", "--store", own_world.store, "--kind", "fusion")
+    assert [item["name"] for item in listed] == ["mnli+squad"]
+    assert {item["kind"] for item in document("runs", "runs", "--store", own_world.store)} >= {"fusion", "target"}
+    told = refused("compose", "squad", *own_world.fusion[2:], "--fuse-on", "intermediate")
+    assert "--fuse-on intermediate tells what a fusion is trained on, and 'squad' is none" in " ".join(told.split())
+
+
 def test_several_seeds_have_a_deviation(own_world: World) -> None:
     made = document("compose", *own_world.fusion, "--seeds", "0,1", "--max-eval-examples", "15")
     assert made["seeds"] == [0, 1]

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from calling import call, document, refused
+from calling import TINY, call, document, refused
 from cli_world import World
 
 
@@ -30,6 +30,21 @@ def test_the_list_names_each_artifact(world: World) -> None:
 def test_one_artifact_by_the_end_of_its_id(world: World) -> None:
     artifact = world.artifact("fusion")
     assert json.loads(call("runs", artifact.rsplit("-", 1)[1], "--store", world.store).stdout)["id"] == artifact
+
+
+def test_an_ensemble_is_listed_exported_and_scored(own_world: World, tmp_path: Path) -> None:
+    command = ("compose", "ensemble(mnli+squad, none)", "--target", "xnli", *own_world.options, *TINY)
+    made = document("compose", *command)
+    (listed,) = document("runs", "runs", "--store", own_world.store, "--kind", "ensemble")
+    assert (listed["id"], listed["inputs"][0]) == (made["artifact"], own_world.artifact("fusion"))
+    assert call("runs", "--store", own_world.store).stdout.count("│ ensemble ") == 1
+    assert f"Artifact: {made['artifact']}" in call(*command).stdout
+    folders = ("--to", tmp_path / "answers", "--labels", tmp_path / "labels", "--partial", *own_world.options[2:])
+    document("export", "export", made["artifact"], *folders)
+    scored = document("score", "score", tmp_path / "answers", tmp_path / "labels")["scores"]["xnli"]
+    assert {code: scores["accuracy"] for code, scores in scored.items()} == pytest.approx(
+        {code: cell["score"] for code, cell in made["languages"].items()}, abs=0.01
+    )
 
 
 def test_an_empty_store_is_no_mistake(tmp_path: Path) -> None:

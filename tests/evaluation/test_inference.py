@@ -8,7 +8,8 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import load_rows
 from adapterstilts.errors import ArtifactError
-from adapterstilts.evaluation.inference import predict_logits
+from adapterstilts.evaluation.inference import mean_logits, predict_logits
 from adapterstilts.evaluation.zero_shot import encoding_settings, task_of
 from adapterstilts.fingerprints import fingerprint_file
 from adapterstilts.models.backbone import ComposedModel, build, identify, load_backbone
@@ -155,6 +156,47 @@ def test_half_precision_is_near(model: MakeModel) -> None:
     half = predict_logits(composed, encoded, batch_size=8, precision="bf16")
     assert 0 < difference(full, half) < 0.2
     assert all(item.dtype == np.float32 for item in half)
+
+
+# Of several models
+
+
+def test_the_mean_of_logits_is_taken_feature_by_feature() -> None:
+    """Two windows of starts and ends, of unequal lengths, as three models see them."""
+    first = [np.array([[1, 2, 3], [0, 6, 0]], np.float32), np.array([[9], [3]], np.float32)]
+    second = [np.array([[4, 2, -3], [0, 0, 3]], np.float32), np.array([[0], [0]], np.float32)]
+    third = [np.array([[1, 5, 0], [3, 0, 0]], np.float32), np.array([[-3], [6]], np.float32)]
+    mean = mean_logits([first, second, third])
+    assert [values.tolist() for values in mean] == [[[2, 3, 0], [1, 2, 1]], [[2], [3]]]
+    assert {values.dtype for values in mean} == {np.dtype(np.float32)}
+    assert first[0].tolist() == [[1, 2, 3], [0, 6, 0]], "what was given is left as it was"
+    for one, other in zip(mean_logits([second, first]), mean_logits([first, second]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("task_name", TASKS)
+def test_the_mean_of_one_model_is_its_logits(task_name: str, model: MakeModel) -> None:
+    logits = predict_logits(*model(task_name))
+    assert difference(mean_logits([logits]), logits) == 0
+
+
+def test_no_more_than_the_sum_and_one_model_are_in_memory() -> None:
+    seen: list[weakref.ref[np.ndarray]] = []
+
+    def members() -> Iterator[list[np.ndarray]]:
+        for number in range(4):
+            assert all(kept() is None for kept in seen[1:]), "those of a model before are still there"
+            values = np.full(3, number, np.float32)
+            seen.append(weakref.ref(values))
+            yield [values]
+            del values
+
+    assert mean_logits(members())[0].tolist() == [1.5] * 3
+
+
+def test_models_that_answered_other_features_are_no_ensemble() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        mean_logits([[np.zeros(2)], [np.zeros(2), np.zeros(2)]])
 
 
 # Saved and loaded

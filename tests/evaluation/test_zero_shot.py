@@ -65,7 +65,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("the model is not needed")
 
-    for name in ("load_backbone_of", "load_composed", "encode_rows", "answer_rows"):
+    for name in ("load_backbone_of", "load_composed", "encode_rows", "predict_logits"):
         monkeypatch.setattr(zero_shot, name, never)
 
 

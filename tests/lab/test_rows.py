@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator
 import pytest
 
 from adapterstilts.errors import DataUnavailableError, UnknownNameError
+from adapterstilts.lab import rows as lab_rows
 from adapterstilts.lab.languages import LANGUAGES, SOURCE
 from adapterstilts.lab.rows import ENTITIES, NLI, SIZES, TASKS, UPOS, Row, load, problems, rows, source_of
 from adapterstilts.lab.supertags import CATEGORIES
@@ -249,6 +250,17 @@ def test_targets_train_on_the_rows_of_others() -> None:
     assert source_of("xnli", "train") == ("mnli", "train")
     assert source_of("xquad", "validation") == ("squad", "validation")
     assert rows("mlqa", SOURCE, "train", 3) == rows("squad", SOURCE, "train", 3)
+
+
+def test_a_first_question_without_an_answer_leaves_answers_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = rows("squad2", SOURCE, "validation", 12)
+    said.sort(key=lambda row: len(row["answers"]["text"]))
+    assert not said[0]["answers"]["text"]
+    assert said[-1]["answers"]["text"]
+    monkeypatch.setattr(lab_rows, "rows", lambda *_: said)
+    lab_rows._loaded.cache_clear()
+    assert load("squad2", SOURCE, "validation")["answers"] == [row["answers"] for row in said]
+    lab_rows._loaded.cache_clear()
 
 
 def test_loaded_rows_have_the_hub_s_labels() -> None:

@@ -58,6 +58,19 @@ def test_every_encoder_trains_every_format(
     assert reached == {key for part in composition.trained_parts for key in composed.keys[part]}
 
 
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_every_encoder_trains_a_fusion_with_nothing_on_top(
+    kind: str, toy_tokenizer: PreTrainedTokenizerFast, toy_composition: MakeComposition, toy_mirror: Path
+) -> None:
+    backbone, stacked = in_memory(kind, toy_tokenizer), toy_composition("cosmos+siqa", "mnli", HEAD)
+    below = {name: stacked.adapters[name] for name in ("cosmos", "siqa")}
+    composed = build(backbone, dataclasses.replace(stacked, top=None, adapters=below), seed=0)
+    assert repr(composed.model.active_adapters) == "Fuse[cosmos, siqa]"
+    composed.model(**batch_of("mnli", backbone, toy_mirror)).loss.backward()
+    reached = {key for key, parameter in composed.model.named_parameters() if parameter.grad is not None}
+    assert reached == {*composed.keys["fusion"], *composed.keys["head"]}
+
+
 def test_only_target_fusion_and_head_are_trained(toy_backbone: Backbone, toy_composition: MakeComposition) -> None:
     before = {key: tensor.clone() for key, tensor in toy_backbone.model.state_dict().items()}
     composed = build(toy_backbone, toy_composition("mnli+squad", "xnli", HEAD), seed=0)

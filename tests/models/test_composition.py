@@ -13,7 +13,7 @@ from toy_compositions import HEAD
 
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.composition import Composition
-from adapterstilts.models.expression import Fusion, Nothing, Single
+from adapterstilts.models.expression import Fusion, Nothing, Single, reduced
 from adapterstilts.models.grammar import parse
 from adapterstilts.tasks.formats import HeadSpec
 
@@ -43,8 +43,12 @@ def compositions(draw: st.DrawFn) -> Composition:
     labels = tuple(draw(st.lists(st.text(max_size=4), max_size=4)))
     kind = draw(st.sampled_from(["classification", "multiple_choice", "tagging", "question_answering"]))
     head = HeadSpec(kind, draw(st.integers(1, 50)), labels)  # type: ignore[arg-type]
-    fusion = draw(CONFIGS) if isinstance(expression, Fusion) else None
-    return Composition(expression, top, head, {name: draw(CONFIGS) for name in names}, fusion)
+    if not isinstance(expression, Fusion):
+        return Composition(expression, top, head, {name: draw(CONFIGS) for name in names})
+    adapters, fusion = {name: draw(CONFIGS) for name in names}, draw(CONFIGS)
+    if draw(st.booleans()):
+        return Composition(expression, None, head, {name: adapters[name] for name in below}, fusion)
+    return Composition(expression, top, head, adapters, fusion, draw(st.booleans()))
 
 
 @given(compositions())
@@ -152,3 +156,24 @@ def test_damaged_json_is_an_artifact_error(damage: Callable[[dict[str, Any]], An
 def test_json_of_the_wrong_kind_is_an_artifact_error(damage: Callable[[dict[str, Any]], Any]) -> None:
     with pytest.raises(ArtifactError, match=r"composition\.json cannot be read"):
         Composition.from_json(damage(compose("mnli").to_json()))
+
+
+def test_a_fusion_alone_and_one_that_stays_as_it_is() -> None:
+    below = {name: dict(SIMPLE) for name in ("squad", "mnli")}
+    alone = Composition(reduced(parse("squad+mnli")), None, HEAD, below, {"key": True})
+    assert alone.parts == ("adapters/squad", "adapters/mnli", "fusion", "head")
+    assert alone.trained_parts == ("fusion", "head")
+    assert alone.drawing() == "Fuse(squad, mnli) → classification head 'bare'"
+    frozen = Composition(alone.expression, "xnli", HEAD, {**below, "xnli": dict(SIMPLE)}, {"key": True}, True)
+    assert frozen.parts == ("adapters/squad", "adapters/mnli", "adapters/xnli", "fusion", "head")
+    assert frozen.trained_parts == ("adapters/xnli", "head")
+    assert "frozen_fusion" not in compose("squad+mnli").to_json(), "written as it was before"
+
+
+def test_what_would_train_nothing_or_freeze_nothing_is_refused() -> None:
+    with pytest.raises(ExpressionError, match="Without an adapter on top 'squad' trains nothing"):
+        Composition(Single("squad"), None, HEAD, {"squad": dict(SIMPLE)})
+    with pytest.raises(ExpressionError, match="'squad' has no fusion below an adapter"):
+        Composition(Single("squad"), "xnli", HEAD, {"squad": {}, "xnli": {}}, None, True)
+    with pytest.raises(ArtifactError, match="frozen_fusion is not of the right kind"):
+        Composition.from_json(compose("squad+mnli").to_json() | {"frozen_fusion": 1})

@@ -14,13 +14,17 @@ from adapterstilts.models.expression import (
     NAME,
     OPTIONS,
     Adapter,
+    Alone,
     Chain,
+    Ensemble,
     Expression,
     Fusion,
     Merge,
     Mix,
     Nothing,
     Single,
+    members,
+    needed,
     reduced,
     trained_parts,
 )
@@ -61,18 +65,22 @@ def mixes(draw: st.DrawFn) -> Mix:
 
 
 ADAPTERS: st.SearchStrategy[Adapter] = st.recursive(NAMES.map(Single) | mixes(), merges, max_leaves=4)
-EXPRESSIONS: st.SearchStrategy[Expression] = st.one_of(
+ALONE: st.SearchStrategy[Alone] = st.one_of(
     st.builds(Nothing),
     ADAPTERS,
     st.lists(ADAPTERS, min_size=2, max_size=4, unique=True).map(lambda parts: Fusion(tuple(parts))),
     ADAPTERS.map(Chain),
+)
+EXPRESSIONS: st.SearchStrategy[Expression] = ALONE | st.lists(ALONE, min_size=2, max_size=3, unique=True).map(
+    lambda parts: Ensemble(tuple(parts))
 )
 #: Pieces that together make right and wrong expressions, with neighbours that run into each other.
 PIECES = st.lists(
     st.sampled_from(
         [
             *"+*,;=()_7Aé \t\n",
-            *"mnli squad none all avg ties mix chain avg( svd( mix( density rank cap 0.5 -1 1e999 =0.5".split(),
+            *"mnli squad none all avg ties mix chain avg( svd( mix( chain( ensemble(".split(),
+            *"density rank cap 0.5 -1 1e999 =0.5".split(),
         ]
     ),
     max_size=14,
@@ -98,8 +106,8 @@ def test_spaces_have_no_meaning(expression: Expression, space: str) -> None:
     assert parse(text) == expression
 
 
-@given(EXPRESSIONS)
-def test_the_model_has_an_adapter_of_its_own_for_each_operand(expression: Expression) -> None:
+@given(ALONE)
+def test_the_model_has_an_adapter_of_its_own_for_each_operand(expression: Alone) -> None:
     names = [part.adapter for part in expression.operands]
     assert len(set(names)) == len(names)
     assert all(NAME.fullmatch(name) for name in names)
@@ -150,6 +158,25 @@ MNLI, SQUAD = Single("mnli"), Single("squad")
         ("mix(mnli, squad)+mnli", Fusion((Mix(("mnli", "squad")), MNLI)), ("mnli", "squad")),
         ("chain(mix(mnli, squad))", Chain(Mix(("mnli", "squad"))), ("mnli", "squad")),
         ("all", Fusion(tuple(map(Single, ALL))), ALL),
+        ("ensemble", Single("ensemble"), ("ensemble",)),
+        ("ensemble + squad", Fusion((Single("ensemble"), SQUAD)), ("ensemble", "squad")),
+        ("ensemble(mnli, squad)", Ensemble((MNLI, SQUAD)), ("mnli", "squad")),
+        ("ensemble(none, squad)", Ensemble((Nothing(), SQUAD)), ("squad",)),
+        (
+            "ensemble(mnli+squad, squad+mnli, chain(qqp), avg(mnli, qqp))",
+            Ensemble(
+                (
+                    Fusion((MNLI, SQUAD)),
+                    Fusion((SQUAD, MNLI)),
+                    Chain(Single("qqp")),
+                    Merge("avg", (MNLI, Single("qqp"))),
+                )
+            ),
+            ("mnli", "squad", "qqp"),
+        ),
+        ("ensemble(mix(mnli, squad), mnli)", Ensemble((Mix(("mnli", "squad")), MNLI)), ("mnli", "squad")),
+        ("ensemble( all , none)", Ensemble((*map(Single, ALL), Nothing())), ALL),
+        ("ensemble(all+qnli, mnli)", Ensemble((Fusion(tuple(map(Single, (*ALL, "qnli")))), MNLI)), (*ALL, "qnli")),
         ("avg(0.5*all)", Merge("avg", tuple(map(Single, ALL)), (0.5,) * 9), ALL),
     ],
 )
@@ -170,6 +197,7 @@ def test_what_an_expression_names(text: str, expression: object, names: tuple[st
         ("mix(squad,mnli; cap=9, temperature=2.5)", "mix(squad, mnli; temperature=2.5, cap=9)"),
         ("mix(1.0*mnli,squad)", "mix(1*mnli, 1*squad)"),
         ("mix(1*mnli,0.50*squad)", "mix(mnli, 0.5*squad)"),
+        ("ensemble(squad,ties(mnli,qqp;scale=1),mnli + squad)", "ensemble(squad, ties(mnli, qqp), mnli+squad)"),
     ],
 )
 def test_the_canonical_text_leaves_out_what_goes_without_saying(text: str, canonical: str) -> None:
@@ -193,10 +221,21 @@ def test_merges_of_other_weights_are_other_adapters() -> None:
         ("mix(mnli, squad)", (Mix(("mnli", "squad")),)),
         ("avg(mix(mnli, squad), mnli)+ties(mnli, qqp)", (Mix(("mnli", "squad")), MNLI, Single("qqp"))),
         ("chain(mix(mnli, squad))", (Mix(("mnli", "squad")),)),
+        ("ensemble(none, chain(squad), avg(mnli, squad), mix(qqp, mnli))", (SQUAD, MNLI, Mix(("qqp", "mnli")))),
     ],
 )
 def test_what_has_to_be_trained_for_an_expression(text: str, parts: tuple[Adapter, ...]) -> None:
     assert trained_parts(parse(text)) == parts
+
+
+def test_what_each_part_of_an_ensemble_needs() -> None:
+    ensemble = parse("ensemble(mnli+squad, chain(avg(mnli, squad)), squad, none)")
+    average = Merge("avg", (MNLI, SQUAD))
+    assert needed(ensemble) == (MNLI, SQUAD, average)
+    assert [needed(part) for part in members(ensemble)] == [(MNLI, SQUAD), (average,), (SQUAD,), ()]
+    assert members(SQUAD) == (SQUAD,)
+    with pytest.raises(ExpressionError, match="is no one model"):
+        reduced(ensemble)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +257,7 @@ def test_what_has_to_be_trained_for_an_expression(text: str, parts: tuple[Adapte
         ("nonesuch + none", 11, "'none' means no intermediate task"),
         ("mnli\t+\n+", 7, "a task name after '+' is expected here"),
         ("squad+all", 6, "'squad' stands here a second time"),
-        ("mean(mnli, squad)", 0, "there is no function 'mean'; there are chain, avg, arithmetic, ties, dare, svd, mix"),
+        ("mean(mnli, squad)", 0, "'mean'; there are chain, ensemble, avg, arithmetic, ties, dare, svd, mix"),
         ("qqp+mean(mnli, squad)", 4, "there is no function 'mean'"),
         ("avg(mnli)", 0, "'avg' of one adapter is that adapter"),
         ("avg(mnli, mnli)", 10, "'mnli' stands here a second time"),
@@ -255,6 +294,27 @@ def test_what_has_to_be_trained_for_an_expression(text: str, parts: tuple[Adapte
         ("mix(mnli, squad; rank=2)", 17, "'mix' has no option 'rank'; it takes temperature, cap"),
         ("avg(mix(mnli, squad), mix(mnli, squad))", 22, "'mix(mnli, squad)' stands here a second time"),
         ("chain(squad)+mnli", 12, "'chain' stands alone"),
+        ("chain(squad)mnli", 12, "'chain' stands alone; nothing may follow it"),
+        ("chain(chain(squad))", 6, "and stands alone"),
+        ("ensemble(mnli)", 0, "'ensemble' of one is that one; name at least two"),
+        ("ensemble(mnli, squad, mnli)", 22, "'mnli' stands here a second time"),
+        ("ensemble(mnli+squad, mnli + squad)", 21, "'mnli+squad' stands here a second time"),
+        ("ensemble(none, none)", 15, "'none' stands here a second time"),
+        ("ensemble(squad, all)", 16, "'squad' stands here a second time"),
+        ("ensemble(all+squad, mnli)", 13, "'squad' stands here a second time"),
+        ("ensemble(mnli, ensemble(qqp, squad))", 15, "'ensemble' averages the answers of whole models"),
+        ("ensemble(ensemble(qqp, squad), mnli)", 9, "and stands alone"),
+        ("avg(ensemble(qqp, squad), mnli)", 4, "and stands alone"),
+        ("chain(ensemble(qqp, squad))", 6, "and stands alone"),
+        ("mnli+ensemble(qqp, squad)", 5, "and stands alone"),
+        ("ensemble(qqp, squad)+mnli", 20, "'ensemble' stands alone; nothing may follow it"),
+        ("ensemble(qqp, squad", 19, "',' or ')' is expected here"),
+        ("ensemble(qqp, squad mnli)", 20, "',' or ')' is expected here; only '+' joins adapters"),
+        ("ensemble(qqp, chain(squad)+mnli)", 26, "',' or ')' is expected here"),
+        ("ensemble(2*qqp, squad)", 9, "a part of the ensemble is expected here"),
+        ("ensemble(qqp, squad; seed=1)", 19, "',' or ')' is expected here"),
+        ("ensemble(qqp, mnli+none)", 19, "'none' means no intermediate task"),
+        ("ensemble()", 9, "a part of the ensemble is expected here"),
         ("mnli+chain(squad)", 5, "and stands alone"),
         ("avg(chain(squad), mnli)", 4, "and stands alone"),
         ("chain(mnli, squad)", 10, "'chain' takes one adapter"),

@@ -58,7 +58,8 @@ def test_the_lab_trains_what_is_missing(tmp_path: Path) -> None:
     given = trained(tmp_path, "qab")
     made = composed(tmp_path, "mnli")
     assert lying(made) == {"qaa": "qaa", "qab": "qab", "qac": "qac"}
-    assert [stage["name"] for stage in made.stages if stage["kind"] == "language"] == ["language.qaa", "language.qac"]
+    told = [(stage["name"], stage["state"]) for stage in made.stages if stage["kind"] == "language"]
+    assert told == [("language.qaa", "trained"), ("language.qac", "trained"), ("language.qab", "reused")]
     kept = Store(tmp_path)
     source = next(item for item in kept.all("language") if item.manifest["language"] == "qaa")
     for artifact in (*made.artifacts, *made.baselines):

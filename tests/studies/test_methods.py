@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from stores import kept_in
 from toy_stages import TINY
 
 from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, UnknownNameError
+from adapterstilts.evaluation.zero_shot import predictions_file
 from adapterstilts.models.saved import read_adapter, read_composition
 from adapterstilts.store.artifacts import Store
+from adapterstilts.studies.exporting import export
+from adapterstilts.studies.prediction import predict
 from adapterstilts.studies.transfer import Transfer, compose, evaluate, train_intermediate
 from adapterstilts.training.mix_trainer import MixTrainer
 
@@ -191,3 +195,101 @@ def test_what_is_wrong_with_a_mix_is_told_before_anything_is_trained(
 ) -> None:
     with pytest.raises(error, match=says):
         compose(expression, target="xnli", **common, store=copy, **options)
+
+
+# Averaged answers
+
+
+def test_an_ensemble_is_made_of_what_each_part_is_trained_to_and_used_like_it(
+    composed: Transfer, copy: Path, common: dict[str, Any], tmp_path: Path
+) -> None:
+    expression = "ensemble(mnli+squad, chain(avg(mnli, squad)), none)"
+    made = compose(expression, target="xnli", **common, store=copy, seeds=(0, 1))
+    assert made.composition == expression
+    assert made.same_training_data == ("mnli",)
+    told = [(stage["kind"], stage["name"], stage["state"], stage["seed"]) for stage in made.stages]
+    of_seed = [
+        [
+            ("target", "xnli.mnli+squad", "reused", seed),
+            ("target", "xnli.chain(avg(mnli, squad))", "trained", seed),
+            ("target", "xnli.none", "reused", seed),
+        ]
+        for seed in (0, 1)
+    ]
+    assert told == [
+        ("intermediate", "mnli", "reused", 0),
+        ("intermediate", "squad", "reused", 0),
+        ("merged", "avg(mnli, squad)", "merged", 0),
+        *of_seed[0],
+        *of_seed[1],
+        *(("ensemble", f"xnli.{expression}", "joined", seed) for seed in (0, 1)),
+        *(("target", "xnli.none", "reused", seed) for seed in (0, 1)),
+        *(("evaluation", f"xnli.{expression}.test", "evaluated", None),) * 2,
+        *(("evaluation", "xnli.none.test", "evaluated", None),) * 2,
+    ]
+    for number, ensemble in enumerate(made.artifacts):
+        fusion, chain, none = ensemble.manifest["inputs"]
+        assert (fusion, none) == (composed.artifacts[number].id, composed.baselines[number].id)
+        assert Store(copy).get(chain).manifest["settings"]["seed"] == number
+        validate({"path": str(ensemble.path), **ensemble.manifest}, "runs")
+    validate(made.to_json(), "compose")
+
+    before = kept_in(copy)
+    turned = compose("ensemble(none, chain(avg(mnli, squad)), mnli+squad)", target="xnli", **common, store=copy)
+    assert turned.artifacts == made.artifacts[:1], "the order has no effect"
+    assert {stage["state"] for stage in turned.stages} == {"reused"}
+    assert kept_in(copy) == before
+
+    again = evaluate(made.artifacts[0].id, store=copy, data_root=common["data_root"])
+    assert (again.composition, again.evaluations) == (expression, made.evaluations[:1])
+    assert again.baselines == made.baselines[:1], "the baseline is found"
+    validate(again.to_json(), "evaluate")
+
+    rows = [json.dumps(row) for row in ({"text": "the cat sees a tree", "text_pair": "indeed a tree"},) * 2]
+    (first, second) = predict(made.artifacts[0].id, rows, store=copy)
+    assert first["answer"] == second["answer"] in ("entailment", "neutral", "contradiction")
+
+    exported = export([made.artifacts[0].id], tmp_path / "out", partial=True, store=copy, data_root=common["data_root"])
+    assert exported.tasks[0].of == made.artifacts[0].id
+    lines = (tmp_path / "out" / "xnli" / "test-de.tsv").read_text(encoding="utf-8").splitlines()
+    records = made.evaluations[0].read_lines(predictions_file("de"))
+    assert [line.split("\t")[-1] for line in lines] == [record["answer"] for record in records]
+
+
+@pytest.mark.parametrize(
+    ("expression", "options", "error", "says"),
+    [
+        ("ensemble(mnli, mnli)", {}, ExpressionError, "'mnli' stands here a second time"),
+        ("ensemble(mnli, nonesuch)", {}, UnknownNameError, "nonesuch"),
+        ("ensemble(mnli, qqp)", {"train_missing": False}, ArtifactError, "has no adapter for qqp"),
+        ("ensemble(none, svd(mnli, squad))", {}, ExpressionError, "svd merges the updates of LoRA"),
+        (
+            "ensemble(mnli, squad)",
+            {"target": "tatoeba", "settings": {"max_length": 32}},
+            ExpressionError,
+            "it compares the vectors of one encoder. Name one part: 'mnli' or 'squad'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_ensemble_is_told_before_anything_is_trained(
+    expression: str,
+    options: dict[str, Any],
+    error: type[Exception],
+    says: str,
+    copy: Path,
+    common: dict[str, Any],
+    no_training: None,
+) -> None:
+    before = kept_in(copy)
+    with pytest.raises(error, match=says):
+        compose(expression, **{"target": "xnli", **common, "store": copy, **options})
+    assert kept_in(copy) == before
+
+
+def test_parts_of_an_ensemble_that_cannot_be_fused_are_told_before_anything_is_trained(
+    common: dict[str, Any], store: Store, no_training: None
+) -> None:
+    settings = TINY | {"adapter": "lora"}
+    with pytest.raises(ExpressionError, match="only bottleneck adapters"):
+        compose("ensemble(none, mnli+hellaswag)", target="xnli", **common | {"settings": settings}, store=store.home)
+    assert kept_in(store.home) == []

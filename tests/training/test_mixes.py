@@ -11,14 +11,15 @@ from safetensors.torch import load_file
 from toy_stages import MakeStage, artifact_of, weights
 
 from adapterstilts.errors import ExpressionError, SettingsError
-from adapterstilts.models.backbone import build, build_shared, identify, load_backbone
+from adapterstilts.models.backbone import build, identify, load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.expression import Merge, Mix, Nothing
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.saved import load_headless, read_adapter, read_composition
+from adapterstilts.models.shared import build_shared
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.formats.base import HeadSpec
-from adapterstilts.training import mixes
+from adapterstilts.training import mixes, together
 from adapterstilts.training.merges import MergeStage
 from adapterstilts.training.mixes import MixStage, run_mix
 from adapterstilts.training.stages import run_stage
@@ -133,7 +134,7 @@ def test_the_adapter_starts_where_one_of_its_shape_and_seed_starts(
 def test_a_head_moves_only_in_batches_of_its_task(
     stage: MakeStage, store: Store, toy_backbone_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mixes, "_check_drawn", lambda *_: None)
+    monkeypatch.setattr(together, "_check_drawn", lambda *_: None)
     lopsided = mix(stage, "mix(mnli, 1000000*squad)", learning_rate=1e-2, weight_decay=0.5)
     made = run_mix(lopsided, store).artifact
     assert made.manifest["mixture"]["mnli"]["batches"] == 0

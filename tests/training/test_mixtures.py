@@ -79,7 +79,7 @@ def test_batches_are_drawn_by_the_shares(sizes: tuple[int, int], seed: int) -> N
 
 
 def test_a_batch_is_of_one_task_and_of_its_size() -> None:
-    made = list(mixture(200))
+    made = list(mixture(200).batches())
     assert [batch[TASK] for batch in made] == mixture(200).order
     for batch in made:
         first = {"mnli": 1000, "squad": 5000}[batch[TASK]]
@@ -89,7 +89,7 @@ def test_a_batch_is_of_one_task_and_of_its_size() -> None:
 
 
 def test_each_row_comes_once_in_a_pass_and_passes_differ() -> None:
-    made = [batch for batch in mixture(400) if batch[TASK] == "squad"]
+    made = [batch for batch in mixture(400).batches() if batch[TASK] == "squad"]
     rows = [[int(row) for row in batch["input_ids"][:, 0]] for batch in made]
     passes = [list(itertools.chain(*rows[start : start + 4])) for start in range(0, len(rows) - 3, 4)]
     assert len(passes) > 10
@@ -99,7 +99,7 @@ def test_each_row_comes_once_in_a_pass_and_passes_differ() -> None:
 
 def test_the_seed_decides_and_each_run_through_is_the_same() -> None:
     def told(made: Mixture) -> list[tuple[str, tuple[int, ...]]]:
-        return [(batch[TASK], tuple(batch["input_ids"][:, 0].tolist())) for batch in made]
+        return [(batch[TASK], tuple(batch["input_ids"][:, 0].tolist())) for batch in made.batches()]
 
     first, again, other = mixture(60), mixture(60), mixture(60, seed=1)
     assert len(first) == len(told(first)) == 60

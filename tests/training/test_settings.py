@@ -29,6 +29,7 @@ FAULTS: dict[str, list[Any]] = {
     "evaluations": [0],
     "patience": [0, -1],
     "precision": ["fp16", "BF16", ""],
+    "drop_layers": ["", "4-0", "-1", "a"],
     "max_length": [7, 0, -128],
     "doc_stride": [-1],
 }

@@ -19,12 +19,13 @@ from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.stages import _data_json
+from adapterstilts.training.stage_rows import _data_json
 
 #: Another value for each setting; a new setting has to be added here.
 OTHERWISE: dict[str, Any] = {
     "adapter": "double_seq_bn",
     "reduction_factor": 8,
+    "drop_layers": "0",
     "epochs": 2.5,
     "steps": 4,
     "learning_rate": 2e-4,
@@ -170,7 +171,28 @@ def test_fingerprints_of_xtreme_are_those_from_before_there_were_suites(stage: M
                 "labels": ["entailment", "neutral", "contradiction"],
             },
             "metric": "accuracy",
-            "settings": dataclasses.asdict(made.settings),
+            "settings": {
+                "adapter": "seq_bn",
+                "reduction_factor": None,
+                "epochs": 3.0,
+                "steps": 3,
+                "learning_rate": 1e-4,
+                "warmup_ratio": 0.1,
+                "batch_size": 4,
+                "gradient_accumulation": 1,
+                "weight_decay": 0.0,
+                "max_grad_norm": 1.0,
+                "fusion_dropout": None,
+                "max_length": 64,
+                "doc_stride": 128,
+                "max_train_examples": None,
+                "max_validation_examples": 1000,
+                "sample_seed": 0,
+                "evaluations": 1,
+                "patience": None,
+                "precision": "fp32",
+                "seed": 0,
+            },
             "backbone": made.backbone.key,
             "expression": "none",
             "inputs": [],
