@@ -17,11 +17,14 @@ from . import (
     lab,
     languages,
     predict,
+    pull,
+    push,
     runs,
     score,
     tasks,
     train_intermediate,
     train_language,
+    zoo,
 )
 
 app = typer.Typer(
@@ -60,8 +63,11 @@ for name, command in (
     ("score", score.command),
     ("languages", languages.command),
     ("fetch", fetch.command),
+    ("push", push.command),
+    ("pull", pull.command),
 ):
     app.command(name)(command)
 app.add_typer(runs.app)
 app.add_typer(tasks.app)
 app.add_typer(lab.app)
+app.add_typer(zoo.app)

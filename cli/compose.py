@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapterstilts.data.rows import rows_kept
 from adapterstilts.studies.own_tasks import own_tasks
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
@@ -111,7 +112,7 @@ def command(
     Several expressions and targets are planned, then run, each with each; --dry-run shows the plan alone:
     adapterstilts compose mnli+squad "avg(mnli, squad)" --target tydiqa,xquad --dry-run
     """
-    with session() as reporter, own_tasks(task_file, suite):
+    with session() as reporter, own_tasks(task_file, suite), rows_kept():
         check_csv(csv)
         options: dict[str, Any] = dict(
             suite=suite,

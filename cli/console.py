@@ -42,11 +42,18 @@ def session() -> Iterator[Reporter]:
     try:
         yield ConsoleReporter()
     except AdapterStiltsError as error:
-        notes.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+        notes.print(f"[bold red]Error:[/] {foreign(str(error))}", soft_wrap=True)
         raise typer.Exit(MISTAKE) from None
     except KeyboardInterrupt:
         notes.print("Interrupted. What was finished before is kept; the same command goes on from there.")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def foreign(text: str) -> str:
+    """Return a text that somebody else wrote as one that only shows: no markup, no control signs."""
+    from adapterstilts.store.hub import clean
+
+    return escape(clean(text))
 
 
 def print_json(document: Any) -> None:

@@ -29,6 +29,8 @@ COMMANDS = (
     "tasks",
     "languages",
     "fetch",
+    "push",
+    "pull",
     "runs",
 )
 #: Options with which training takes a moment.

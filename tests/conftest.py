@@ -22,6 +22,7 @@ from toy_mirror import write_mirror
 from toy_tokenizers import make_tokenizer, make_wordpiece
 
 if TYPE_CHECKING:
+    from loopback_hub import LoopbackHub
     from toy_compositions import MakeComposition
     from transformers import BertTokenizerFast, PreTrainedTokenizerFast
 
@@ -149,6 +150,29 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "own-cache"))
     return tmp_path / "own-cache"
+
+
+@pytest.fixture
+def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+    """A Hub of one's own, which the clients in this process ask as the user ``alice``."""
+    from huggingface_hub import constants, file_download
+    from huggingface_hub.utils import reset_sessions
+    from loopback_hub import TOKEN, serving
+
+    from adapterstilts.store import hub
+
+    with serving() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        pages = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)  # both are read when the client is imported
+        monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", pages)
+        monkeypatch.setattr(hub, "PAUSES", (0.0, 0.0))
+        reset_sessions()
+        yield server
+    reset_sessions()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from adapterstilts.errors import ArtifactError, ExpressionError
-from adapterstilts.models.expression import Fusion, Nothing, Single, reduced
+from adapterstilts.models.expression import NAME, Fusion, Nothing, Single, reduced
 from adapterstilts.models.full import WHOLE, is_full
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.layers import leaving_out, left_out
@@ -168,12 +168,12 @@ class Composition:
             ArtifactError: a field is missing or of the wrong kind.
         """
         try:
-            head, adapters, fusion = value["head"], value["adapters"], value["fusion"]
+            head, top, adapters, fusion = (value[key] for key in ("head", "top", "adapters", "fusion"))
             kinds = (
                 ("head.kind", head["kind"] in HEAD_KINDS),
                 ("head.outputs", type(head["outputs"]) is int and head["outputs"] > 0),
                 ("head.labels", _is_list_of_texts(head["labels"])),
-                ("top", value["top"] is None or isinstance(value["top"], str)),
+                ("top", top is None or (isinstance(top, str) and NAME.fullmatch(top))),
                 ("adapters", isinstance(adapters, dict) and all(isinstance(item, dict) for item in adapters.values())),
                 ("fusion", fusion is None or isinstance(fusion, dict)),
                 ("frozen_fusion", isinstance(value.get("frozen_fusion", False), bool)),

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition
-from adapterstilts.models.expression import ENSEMBLE, Fusion, Nothing, reduced
+from adapterstilts.models.expression import ENSEMBLE, NAME, Fusion, Nothing, reduced
 from adapterstilts.models.full import WHOLE, is_full
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.layers import left_out
+from adapterstilts.models.shared import build_shared
 from adapterstilts.store.artifacts import ID_DIGITS, Artifact, Store, write_json
 from adapterstilts.store.weights import load_weights, save_weights
 from adapterstilts.tasks.formats.base import HeadSpec
@@ -71,6 +72,12 @@ def read_adapter(artifact: Artifact) -> tuple[str, dict[str, Any]]:
         raise ArtifactError(f"Artifact '{artifact.id}' is a fusion of several adapters, not one adapter.")
     if ADAPTER in artifact.manifest["files"]:
         told = artifact.read_json(ADAPTER)
+        if (
+            not isinstance(told, dict)
+            or not NAME.fullmatch(str(told.get("name")))
+            or not isinstance(told.get("config"), dict)
+        ):
+            raise ArtifactError(f"'{artifact.path / ADAPTER}' cannot be read: it needs a name and a config.")
         return str(told["name"]), dict(told["config"])
     composition = read_composition(artifact)
     if composition.top is None:
@@ -128,8 +135,17 @@ def load_composed(
         ArtifactError: another backbone, another label map, a missing, unknown or misfit key, or other bytes than
             were written; names what it is.
     """
-    backbone.identity.require_same(artifact.manifest["backbone"], what=f"Artifact '{artifact.id}'")
     check_labels(artifact, task)
+    return load_trained(artifact, backbone, drop_layers=drop_layers)
+
+
+def load_trained(artifact: Artifact, backbone: Backbone, *, drop_layers: Collection[int] = ()) -> ComposedModel:
+    """Build the model an artifact describes, as ``load_composed``, without asking what its task is.
+
+    Raises:
+        ExpressionError, SettingsError, ArtifactError: as for ``load_composed``.
+    """
+    backbone.identity.require_same(artifact.manifest["backbone"], what=f"Artifact '{artifact.id}'")
     composition = read_composition(artifact)
     if composition.head.labels != tuple(artifact.manifest["labels"]):
         raise ArtifactError(f"The labels of '{artifact.path / COMPOSITION}' are not those of the manifest.")
@@ -168,17 +184,63 @@ def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
     return composed
 
 
-def load_part(composed: ComposedModel, part: str, artifact: Artifact) -> None:
-    """Fill one part, such as ``adapters/squad``, from an artifact.
+def load_mixed(artifact: Artifact, backbone: Backbone) -> tuple[ComposedModel, dict[str, ComposedModel]]:
+    """Put a mixed adapter with all its heads on a backbone.
+
+    Args:
+        artifact: of kind ``mixed``.
+        backbone: freshly loaded.
+
+    Returns:
+        as ``build_shared``.
+
+    Raises:
+        ArtifactError: as for ``load_headless``, or the heads are described wrongly.
+    """
+    backbone.identity.require_same(artifact.manifest["backbone"], what=f"Artifact '{artifact.id}'")
+    name, config = read_adapter(artifact)
+    compositions = {}
+    for task, head in read_heads(artifact).items():
+        given = {"expression": "none", "top": name, "head": head, "adapters": {name: config}, "fusion": None}
+        compositions[task] = Composition.from_json(given)
+    whole, parts = build_shared(backbone, compositions, seed=0)
+    load_part(whole, f"adapters/{name}", artifact)
+    for task, part in parts.items():
+        load_part(part, "head", artifact, f"heads/{task}")
+    whole.model.eval()
+    return whole, parts
+
+
+def read_heads(artifact: Artifact) -> dict[str, Any]:
+    """Return the descriptions of the heads of a mixed adapter, by task.
+
+    Raises:
+        ArtifactError: there are none, or they are no mapping.
+    """
+    heads = artifact.read_json(ADAPTER).get("heads")
+    if not isinstance(heads, dict) or not heads:
+        raise ArtifactError(f"'{artifact.path / ADAPTER}' describes no heads.")
+    return heads
+
+
+def load_part(composed: ComposedModel, part: str, artifact: Artifact, stored: str | None = None) -> None:
+    """Fill one part, such as ``adapters/squad``, from an artifact, where it may be ``stored`` under another name.
 
     What the artifact has in layers that the part leaves out is not taken.
     The keys are compared before the file's hash, since a wrong key says more than a wrong hash.
     """
-    name = weights_file(part)
+    name = weights_file(stored or part)
     path = artifact.path / name
-    beyond = composed.composition.left_out_of(part) - left_out(read_adapter(artifact)[1])
+    beyond = composed.composition.left_out_of(part) - _left_out_of(artifact)
     composed.load_state(part, load_weights(path), where=f"The weights file '{path}'", beyond=beyond)
     artifact.file(name)
+
+
+def _left_out_of(artifact: Artifact) -> frozenset[int]:
+    """Return the layers in which what an artifact holds has nothing."""
+    if artifact.kind == FUSED:
+        return frozenset.intersection(*map(left_out, read_fusion(artifact)[1].values()))
+    return left_out(read_adapter(artifact)[1])
 
 
 def read_weights(artifact: Artifact, name: str) -> dict[str, Tensor]:

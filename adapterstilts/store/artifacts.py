@@ -147,6 +147,10 @@ class Store:
         fits = [item for item in found if kind in (None, item.kind) and (where is None or where(item))]
         return sorted(fits, key=lambda item: (str(item.manifest["created"]), item.id))
 
+    def unreadable(self) -> list[tuple[Path, ArtifactError]]:
+        """Return the folders of artifacts whose manifest cannot be read, with what is wrong."""
+        return [(folder, error) for folder in self._folders("*") if (error := _fault(folder)) is not None]
+
     @contextmanager
     def create(self, kind: str, name: str, fingerprint: str, manifest: dict[str, Any]) -> Iterator[Path]:
         """Give a folder to write an artifact's files into; it enters the store, with its manifest, when the block ends.
@@ -217,6 +221,14 @@ def read_artifact(folder: Path) -> Artifact:
     return Artifact(folder, manifest)
 
 
+def _fault(folder: Path) -> ArtifactError | None:
+    try:
+        read_artifact(folder)
+    except ArtifactError as error:
+        return error
+    return None
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON document for people to read, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -231,9 +243,5 @@ def write_lines(path: Path, records: list[Any]) -> None:
 
 
 def artifact_id(name: str, fingerprint: str) -> str:
-    """Return the id of the artifact of a name and a fingerprint."""
-    return f"{_slug(name)}-{fingerprint[:ID_DIGITS]}"
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.+]+", "-", name).strip("-.")
+    """Return the id of an artifact: its name as a file can be called, and the beginning of its fingerprint."""
+    return f"{re.sub(r'[^A-Za-z0-9_.+]+', '-', name).strip('-.')}-{fingerprint[:ID_DIGITS]}"

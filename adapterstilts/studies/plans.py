@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from adapterstilts.data.rows import rows_kept
 from adapterstilts.errors import AdapterStiltsError, ExpressionError, GridError, SettingsError
 from adapterstilts.models.expression import ENSEMBLE, Expression, Single, trained_parts
 from adapterstilts.models.grammar import parse
@@ -116,6 +117,7 @@ class Plan:
         }
 
 
+@rows_kept()
 def plan_grid(
     expressions: Sequence[str],
     targets: Sequence[str],

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from adapterstilts.data.rows import rows_kept
 from adapterstilts.data.sources import check_rows_access, root_of_suite
 from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, SettingsError
@@ -142,6 +143,7 @@ def train_intermediate(
     return run_stage(stage, Store(store), reporter=reporter, report_to=report_to)
 
 
+@rows_kept()
 def compose(
     expression: str,
     *,
