@@ -12,7 +12,7 @@ import yaml
 
 from adapterstilts import bundled
 from adapterstilts.errors import ExpressionError, SettingsError, UnknownNameError
-from adapterstilts.models.configs import adapter_config
+from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
 from adapterstilts.tasks.catalogue.plain_text import LANGUAGE
 from adapterstilts.tasks.spec import TaskSpec
@@ -136,7 +136,9 @@ def test_a_wrong_recipe_of_the_lab_is_told(text: str, zoo: Path) -> None:
         recipe_settings(of_the_lab("mnli"))
 
 
-@pytest.mark.parametrize(("kind", "factor"), [("seq_bn", 2), ("double_seq_bn", 2), ("lora", None), ("ia3", None)])
+@pytest.mark.parametrize(
+    ("kind", "factor"), [("seq_bn", 2), ("double_seq_bn", 2), ("lora", None), ("ia3", None), ("full", None)]
+)
 def test_a_recipe_s_reduction_factor_is_for_adapters_that_have_one(kind: str, factor: float | None) -> None:
     task = get_suite("lab").task("mnli")
     assert recipe_settings(task).reduction_factor == 2
@@ -144,8 +146,8 @@ def test_a_recipe_s_reduction_factor_is_for_adapters_that_have_one(kind: str, fa
     assert (settings.adapter, settings.reduction_factor) == (kind, factor)
     if factor is None:
         given = recipe_settings(task, {"adapter": kind, "reduction_factor": 4})
-        with pytest.raises(ExpressionError, match="no reduction factor; leave it out"):
-            adapter_config(given.adapter, reduction_factor=given.reduction_factor)
+        with pytest.raises(ExpressionError, match=r"reduction.factor"):
+            adapter_config_json(given.adapter, reduction_factor=given.reduction_factor)
 
 
 def test_a_kind_of_adapter_that_there_is_not_is_told_with_the_nearest() -> None:
