@@ -44,7 +44,7 @@ def recipe_settings(task: TaskSpec, changes: Mapping[str, Any] | None = None) ->
         given = {"learning_rate": own.learning_rate * FULL_RATE} | given
     from adapterstilts.models.configs import has_reduction_factor
 
-    if kind == FULL or not has_reduction_factor(kind):
+    if not has_reduction_factor(kind):
         own = dataclasses.replace(own, reduction_factor=None)
     return own.replaced(given)
 
