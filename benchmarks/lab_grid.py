@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from adapterstilts.data.rows import rows_kept
 from adapterstilts.studies.transfer import compose
 from adapterstilts.tasks.suites import get_suite
 
@@ -64,6 +65,7 @@ def report(grid: dict[str, dict[str, Any]], rows: int, seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
+@rows_kept()
 def main() -> None:
     """Fill the grid, and write the document."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -23,6 +23,7 @@ from . import (
     score,
     tasks,
     train_intermediate,
+    train_language,
     zoo,
 )
 
@@ -54,6 +55,7 @@ def _root(
 for name, command in (
     ("demo", demo.command),
     ("train-intermediate", train_intermediate.command),
+    ("train-language", train_language.command),
     ("compose", compose.command),
     ("evaluate", evaluate.command),
     ("predict", predict.command),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapterstilts.data.rows import rows_kept
 from adapterstilts.studies.own_tasks import own_tasks
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
@@ -16,6 +17,8 @@ from .options import (
     Csv,
     DataRoot,
     Json,
+    LanguageAdapter,
+    LanguageFallback,
     Languages,
     MaxEvalExamples,
     Reference,
@@ -83,6 +86,15 @@ def command(
     search: Annotated[
         str | None, typer.Option("--search", help="For sentence retrieval: torch, or faiss, on the CPU; both exact.")
     ] = None,
+    language_adapters: Annotated[
+        str | None,
+        typer.Option(
+            "--language-adapters",
+            help="madx: train on the source language's adapter, and put each evaluated language's in its place.",
+        ),
+    ] = None,
+    language_adapter: LanguageAdapter = None,
+    language_fallback: LanguageFallback = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show what is there, what would be made and about how long it takes; no more."),
@@ -100,7 +112,7 @@ def command(
     Several expressions and targets are planned, then run, each with each; --dry-run shows the plan alone:
     adapterstilts compose mnli+squad "avg(mnli, squad)" --target tydiqa,xquad --dry-run
     """
-    with session() as reporter, own_tasks(task_file, suite):
+    with session() as reporter, own_tasks(task_file, suite), rows_kept():
         check_csv(csv)
         options: dict[str, Any] = dict(
             suite=suite,
@@ -119,6 +131,9 @@ def command(
             layer=layer,
             pooling=pooling,
             search=search,
+            language_adapters=language_adapters,
+            language_adapter=tuple(language_adapter or ()),
+            language_fallback=language_fallback,
             reporter=reporter,
             report_to=split_list(report_to),
         )

@@ -15,6 +15,8 @@ from .options import (
     Csv,
     DataRoot,
     Json,
+    LanguageAdapter,
+    LanguageFallback,
     Languages,
     MaxEvalExamples,
     Reference,
@@ -50,6 +52,8 @@ def command(
             help="Skip the adapters of layers such as 0-4 (0 is the lowest) in this evaluation, and in the baseline's.",
         ),
     ] = None,
+    language_adapter: LanguageAdapter = None,
+    language_fallback: LanguageFallback = None,
     reference: Reference = False,
     json: Json = False,
     csv: Csv = None,
@@ -80,6 +84,8 @@ def command(
             batch_size=batch_size,
             attention=attention is not None,
             drop_layers=drop_layers,
+            language_adapter=tuple(language_adapter or ()),
+            language_fallback=language_fallback,
             reporter=reporter,
         )
         show_transfer(transfer, json=json, csv_file=csv, reference=reference)

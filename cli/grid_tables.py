@@ -122,8 +122,8 @@ def _languages(transfers: Sequence[Transfer]) -> Table:
         table.add_column(title, justify="right")
     for one in methods:
         table.add_column(escape(one.composition), justify="right")
-    others = [[cell for _, _, cell in labelled_cells(one)] for one in methods]
-    for place, (label, distance, cell) in enumerate(labelled_cells(first)):
+    others = [[cell for _, _, _, cell in labelled_cells(one)] for one in methods]
+    for place, (label, _, distance, cell) in enumerate(labelled_cells(first)):
         if label.startswith("mean") and not any(row.end_section for row in table.rows):
             table.add_section()
         row = [label, *(["" if distance is None else f"{distance:.2f}"] if with_distance else [])]

@@ -60,6 +60,22 @@ TaskFiles = Annotated[
     list[Path] | None,
     typer.Option("--task-file", help="YAML file with a task of your own; may be given several times."),
 ]
+LanguageAdapter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--language-adapter",
+        help="LANG=ARTIFACT: the adapter to take for a language, else the newest of the store; may be given several "
+        "times.",
+    ),
+]
+LanguageFallback = Annotated[
+    str | None,
+    typer.Option(
+        "--language-fallback",
+        help="For evaluated languages without an adapter: none (nothing at the bottom), english (the source "
+        "language's) or nearest (that of the nearest language by typology).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout, all else to stderr.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write the table to this file as CSV, too.")]
 Languages = Annotated[str, typer.Option("--languages", help="'all', or codes such as de,sw.")]

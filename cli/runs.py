@@ -16,7 +16,7 @@ from adapterstilts.tasks.suites import get_suite
 from .console import notes, print_json, print_table, result_console, session
 from .options import Json, StoreFolder
 
-KINDS = ("intermediate", "mixed", "merged", "fusion", "target", "ensemble", "evaluation")
+KINDS = ("intermediate", "mixed", "merged", "fusion", "language", "target", "ensemble", "evaluation")
 
 
 SHOW = "show"
@@ -41,7 +41,8 @@ app = typer.Typer(
 def show(
     artifact: Annotated[str | None, typer.Argument(help="Show one artifact in full.")] = None,
     kind: Annotated[
-        str | None, typer.Option("--kind", help="intermediate, mixed, merged, fusion, target, ensemble or evaluation.")
+        str | None,
+        typer.Option("--kind", help="intermediate, mixed, merged, fusion, language, target, ensemble or evaluation."),
     ] = None,
     suite: Annotated[str | None, typer.Option("--suite", help="Only artifacts of this suite.")] = None,
     store: StoreFolder = None,

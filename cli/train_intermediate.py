@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from .options import (
     split_list,
     with_training_settings,
 )
+
+if TYPE_CHECKING:
+    from adapterstilts.training.stages import StageResult
 
 
 @with_training_settings(also={"max_validation_examples": "--max-eval-examples"})
@@ -61,32 +64,46 @@ def command(
             reporter=reporter,
             report_to=split_list(report_to),
         )
-        manifest = result.artifact.manifest
         if json:
-            print_json(
-                {
-                    "artifact": result.artifact.id,
-                    "path": str(result.artifact.path),
-                    "suite": result.artifact.suite,
-                    "task": manifest["task"],
-                    "backbone": manifest["backbone"]["id"],
-                    "reused": result.reused,
-                    "metrics": manifest["metrics"],
-                    "settings": manifest["settings"],
-                    "resources": manifest["resources"],
-                    "stages": [result.to_json()],
-                }
-            )
+            print_json(trained_document(result, "task"))
             return
-        scores = ", ".join(f"{name} {value:.2f}" for name, value in manifest["metrics"]["validation"].items())
-        cost = manifest["resources"]
-        console = result_console()
-        console.print(f"[bold]{result.artifact.id}[/] {'was trained before' if result.reused else 'is trained'}.")
-        console.print(
-            f"  validation   {scores} (step {manifest['metrics']['best_step']} of {manifest['metrics']['steps']})"
-        )
-        console.print(
-            f"  cost         {cost['wall_seconds']:.0f} s, {cost['examples_per_second']:.1f} examples/s, "
-            f"{cost['trained_parameters']:,} trained parameters"
-        )
-        console.print(f"  stored in    {result.artifact.path}", soft_wrap=True)
+        show_trained(result)
+
+
+def trained_document(result: StageResult, about: str) -> dict[str, Any]:
+    """Return the document of a training.
+
+    Args:
+        result: of the stage.
+        about: what the adapter is for: the ``task`` or the ``language``, as its manifest tells it.
+    """
+    manifest = result.artifact.manifest
+    return {
+        "artifact": result.artifact.id,
+        "path": str(result.artifact.path),
+        "suite": result.artifact.suite,
+        about: manifest[about],
+        "backbone": manifest["backbone"]["id"],
+        "reused": result.reused,
+        "metrics": manifest["metrics"],
+        "settings": manifest["settings"],
+        "resources": manifest["resources"],
+        "stages": [result.to_json()],
+    }
+
+
+def show_trained(result: StageResult) -> None:
+    """Show scores and cost of a training."""
+    manifest = result.artifact.manifest
+    scores = ", ".join(f"{name} {value:.2f}" for name, value in manifest["metrics"]["validation"].items())
+    cost = manifest["resources"]
+    console = result_console()
+    console.print(f"[bold]{result.artifact.id}[/] {'was trained before' if result.reused else 'is trained'}.")
+    console.print(
+        f"  validation   {scores} (step {manifest['metrics']['best_step']} of {manifest['metrics']['steps']})"
+    )
+    console.print(
+        f"  cost         {cost['wall_seconds']:.0f} s, {cost['examples_per_second']:.1f} examples/s, "
+        f"{cost['trained_parameters']:,} trained parameters"
+    )
+    console.print(f"  stored in    {result.artifact.path}", soft_wrap=True)

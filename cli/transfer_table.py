@@ -161,6 +161,8 @@ def _table(transfer: Transfer) -> Table:
     table.add_column("language")
     if comparison.suite.typology:
         table.add_column("distance", justify="right")
+    if transfer.language_adapters is not None:
+        table.add_column("language adapter")
     table.add_column("rows", justify="right")
     others = [name for name in next(iter(comparison.languages.values())).scores or {} if name != comparison.metric]
     table.add_column(TITLES.get(comparison.metric, comparison.metric), justify="right", style="bold")
@@ -172,10 +174,12 @@ def _table(transfer: Transfer) -> Table:
     for name in others:
         table.add_column(TITLES.get(name, name), justify="right", style="dim")
 
-    def cells(label: str, distance: float | None, cell: Cell) -> list[str]:
+    def cells(label: str, code: str, distance: float | None, cell: Cell) -> list[str]:
         row = [label]
         if comparison.suite.typology:
             row.append("" if distance is None else f"{distance:.2f}")
+        if transfer.language_adapters is not None:
+            row.append(_adapter(transfer, code))
         row += ["" if cell.examples is None else str(cell.examples), f"{cell.score:.1f}"]
         if several:
             row.append("" if cell.deviation is None else f"{cell.deviation:.1f}")
@@ -183,36 +187,43 @@ def _table(transfer: Transfer) -> Table:
             row += [_number(cell.baseline), difference(cell), interval(cell)]
         return row + [_number((cell.scores or {}).get(name)) for name in others]
 
-    for label, distance, cell in labelled_cells(transfer):
+    for label, code, distance, cell in labelled_cells(transfer):
         if label.startswith("mean") and not any(row.end_section for row in table.rows):
             table.add_section()
-        table.add_row(*cells(label, distance, cell))
+        table.add_row(*cells(label, code, distance, cell))
     return table
 
 
-def labelled_cells(transfer: Transfer) -> Iterator[tuple[str, float | None, Cell]]:
-    """Yield label, distance from the source language and cell: the languages, then their means."""
+def _adapter(transfer: Transfer, code: str) -> str:
+    """Return the language whose adapter lay at the bottom for another, nothing for means."""
+    adapters = transfer.language_adapters or {}
+    return "" if code not in adapters else adapter.language if (adapter := adapters[code]) else "none"
+
+
+def labelled_cells(transfer: Transfer) -> Iterator[tuple[str, str, float | None, Cell]]:
+    """Yield label, code, distance from the source language and cell: the languages, then their means, without code."""
     comparison = transfer.comparison
     suite = comparison.suite
     source = suite.source_language
     for code, cell in comparison.languages.items():
         label = f"{suite.language(code).name} ({code}){', source' if code == source else ''}"
-        yield label, suite.distance(code), cell
+        yield label, code, suite.distance(code), cell
     if len(comparison.languages) == 1:
         return
-    yield "mean, all languages", None, comparison.mean
+    yield "mean, all languages", "", None, comparison.mean
     if comparison.mean_without_source is not None:
-        yield f"mean without {suite.language(source).name}", None, comparison.mean_without_source
+        yield f"mean without {suite.language(source).name}", "", None, comparison.mean_without_source
     if comparison.transfer_gap is not None:
-        yield "transfer gap", None, comparison.transfer_gap
+        yield "transfer gap", "", None, comparison.transfer_gap
 
 
 def _write_csv(transfer: Transfer, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         metric = transfer.comparison.metric
-        writer.writerow(["language", "rows", metric, *CSV_NUMBERS])
-        writer.writerows(csv_rows(transfer))
+        more = transfer.language_adapters is not None
+        writer.writerow(["language", "rows", metric, *CSV_NUMBERS, *(["language_adapter"] if more else [])])
+        writer.writerows([*row, *([_adapter(transfer, row[0])] if more else [])] for row in csv_rows(transfer))
 
 
 def csv_rows(transfer: Transfer) -> Iterator[list[Any]]:

@@ -20,6 +20,7 @@ from adapterstilts.cli.app import app
 SCHEMAS = Path(__file__).parents[1] / "docs" / "schemas"
 COMMANDS = (
     "train-intermediate",
+    "train-language",
     "compose",
     "evaluate",
     "predict",

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 #: Words without meaning for any label, by language. Chinese and Thai are written without spaces.
 FILLERS = {
@@ -88,3 +92,12 @@ def parts_of_speech(generator: random.Random, code: str) -> list[tuple[str, str]
     for word in generator.choices(list(TAGGED), k=4):
         pairs.insert(generator.randint(0, len(pairs)), (word, TAGGED[word]))
     return pairs
+
+
+def lines(code: str, split: str) -> Dataset:
+    """Return plain text in a language, a line a row."""
+    from datasets import Dataset
+
+    generator = random.Random(f"lines {code} {split}")
+    said = [sentence(generator, code) for _ in range(40 if split == "train" else 8)]
+    return Dataset.from_dict({"id": [f"{split}-{number}" for number in range(len(said))], "text": said})

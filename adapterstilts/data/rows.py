@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +63,24 @@ class Rows:
         return [position for position, code in enumerate(self.table["language"]) if code == language]
 
 
+MOST_KEPT = 8
+"""Tables of rows that ``rows_kept`` holds, the ones used last."""
+_KEPT: ContextVar[OrderedDict[object, Rows] | None] = ContextVar("rows", default=None)
+
+
+@contextmanager
+def rows_kept() -> Iterator[None]:
+    """Inside the block, rows that were loaded are not loaded again: the stages of one command share them."""
+    if _KEPT.get() is not None:
+        yield
+        return
+    token = _KEPT.set(OrderedDict())
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
 def load_rows(
     task: TaskSpec,
     split: str,
@@ -71,7 +91,7 @@ def load_rows(
     sample_seed: int = 0,
     candidates: Candidates | None = None,
 ) -> Rows:
-    """Load the rows of a split.
+    """Load the rows of a split, or return those that ``rows_kept`` holds.
 
     Args:
         task: the task.
@@ -88,6 +108,30 @@ def load_rows(
         DataUnavailableError: the rows, or those of a language that was named, cannot be had.
         DataFormatError: columns, labels or files are not what the task says.
     """
+    kept = _KEPT.get()
+    if kept is None:
+        return _loaded(task, split, languages, root, max_examples, sample_seed, candidates)
+    # Tasks hold mappings, which have no hash; the text of a source says all that decides its rows.
+    what = (task.suite, task.name, task.kind, task.definition, task.labels, repr(task.source(split)), split)
+    codes = languages if languages is None else tuple(languages)
+    key = (what, codes, root, max_examples, sample_seed, id(candidates))
+    if key not in kept:
+        kept[key] = _loaded(task, split, languages, root, max_examples, sample_seed, candidates)
+    kept.move_to_end(key)
+    while len(kept) > MOST_KEPT:
+        kept.popitem(last=False)
+    return kept[key]
+
+
+def _loaded(
+    task: TaskSpec,
+    split: str,
+    languages: Sequence[str] | None,
+    root: Path | None,
+    max_examples: int | None,
+    sample_seed: int,
+    candidates: Candidates | None,
+) -> Rows:
     source = task.source(split)
     wanted = tuple(languages) if languages is not None else task.languages_of(split)
     kept: list[Row] = []

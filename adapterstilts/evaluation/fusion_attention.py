@@ -6,12 +6,13 @@ AdapterFusion weighs the adapters anew for each token in each layer, with weight
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.errors import ArtifactError
-from adapterstilts.evaluation.inference import run_in_batches
+from adapterstilts.evaluation.inference import each_language, run_in_batches
 from adapterstilts.evaluation.zero_shot import EvaluationRequest, encoding_settings
 from adapterstilts.models.saved import load_backbone_of, load_composed, read_composition
 from adapterstilts.progress import Reporter
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from adapterstilts.data.rows import Rows
     from adapterstilts.models.backbone import ComposedModel
+    from adapterstilts.models.languages import LanguageAdapter
     from adapterstilts.tasks.formats import Encoded
 
 #: Blocks of a layer after which adapters stand, by the adapters library's names of the places.
@@ -62,6 +64,7 @@ def run_attention(
     request: EvaluationRequest,
     store: Store,
     *,
+    adapters: Mapping[str, LanguageAdapter | None] | None = None,
     backbone: str | None = None,
     reporter: Reporter | None = None,
 ) -> tuple[Weight, ...]:
@@ -72,6 +75,7 @@ def run_attention(
         rows: what it reads.
         request: batch size and precision.
         store: where encoded rows are kept.
+        adapters: for a composition on a language adapter, what takes its place, by code of the language of the rows.
         backbone: id or folder of the backbone, where it is no longer where the artifact says.
         reporter: told of the progress.
 
@@ -90,6 +94,7 @@ def run_attention(
             composed,
             rows,
             encoded,
+            adapters=adapters,
             batch_size=request.batch_size,
             precision=request.precision,
             progress=reporter.advance,
@@ -103,6 +108,7 @@ def fusion_attention(
     rows: Rows,
     encoded: Encoded,
     *,
+    adapters: Mapping[str, LanguageAdapter | None] | None = None,
     batch_size: int = 32,
     precision: str = "fp32",
     progress: Callable[[int], None] | None = None,
@@ -115,6 +121,7 @@ def fusion_attention(
         composed: a model with a learned fusion.
         rows: rows of any number of languages.
         encoded: their features.
+        adapters: as for ``run_attention``; None leaves the model as it is.
         batch_size: features a forward pass.
         precision: ``fp32`` or ``bf16`` (autocast).
         progress: told the number of features done after each batch.
@@ -130,11 +137,14 @@ def fusion_attention(
     codes = [language_of[position] for position in encoded.features["example"]]
     sums: dict[tuple[str, int, str], np.ndarray] = {}
     tokens = dict.fromkeys(rows.languages, 0)
+    parts: Iterable[tuple[Sequence[int], Encoded]] = [(range(len(encoded)), encoded)]
+    if adapters is not None:
+        parts = each_language(composed, rows.table["language"][:], encoded, adapters)
 
-    def take(chosen: list[int], batch: dict[str, Tensor], output: Any) -> None:
+    def take(places: Sequence[int], chosen: list[int], batch: dict[str, Tensor], output: Any) -> None:
         # A feature of multiple choice is as many sequences as there are choices.
         mask = batch["attention_mask"].flatten(0, -2).bool().cpu().numpy()
-        own = np.repeat([codes[index] for index in chosen], len(mask) // len(chosen))
+        own = np.repeat([codes[places[index]] for index in chosen], len(mask) // len(chosen))
         for code in set(own):
             tokens[str(code)] += int(mask[own == code].sum())
         for layer, by_place in output["adapter_fusion_attentions"][name].items():
@@ -145,15 +155,23 @@ def fusion_attention(
                     sums[key] = sums.get(key, 0.0) + found
 
     model: Any = composed.model
-    run_in_batches(
-        lambda batch: model(**batch, output_adapter_fusion_attentions=True),
-        take,
-        composed.backbone,
-        encoded.features,
-        batch_size=batch_size,
-        precision=precision,
-        progress=progress,
-    )
+    done = 0
+
+    def advance(count: int) -> None:
+        if progress is not None:
+            progress(done + count)
+
+    for places, part in parts:
+        run_in_batches(
+            lambda batch: model(**batch, output_adapter_fusion_attentions=True),
+            partial(take, places),
+            composed.backbone,
+            part.features,
+            batch_size=batch_size,
+            precision=precision,
+            progress=advance,
+        )
+        done += len(places)
     order = {code: number for number, code in enumerate(rows.languages)}
     return tuple(
         Weight(*key, adapter, float(value) / tokens[key[0]])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.collate import Collator, feature_length
+from adapterstilts.models.composition import BOTTOM
 from adapterstilts.tasks.formats.base import IGNORED_LABEL, input_columns
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from adapterstilts.models.backbone import Backbone, ComposedModel
+    from adapterstilts.models.languages import LanguageAdapter
     from adapterstilts.tasks.formats import Encoded
 
 
@@ -109,6 +112,77 @@ def predict_logits(
         progress=progress,
         labelled=masked,
     )
+    return logits
+
+
+def each_language(
+    composed: ComposedModel,
+    languages: Sequence[str],
+    encoded: Encoded,
+    adapters: Mapping[str, LanguageAdapter | None],
+) -> Iterator[tuple[list[int], Encoded]]:
+    """Put the adapter of each language at the bottom in turn, and yield which features shall be read on it.
+
+    One model stays loaded; at the end its own weights lie at the bottom again. Languages of one adapter are one part.
+
+    Args:
+        composed: a composition on a language adapter.
+        languages: code of the language of each row.
+        encoded: features of the rows.
+        adapters: by code; None for a language that is read without one.
+
+    Yields:
+        the positions of features, and these features.
+    """
+    groups: dict[str | None, tuple[LanguageAdapter | None, list[int]]] = {}
+    for feature, example in enumerate(encoded.features["example"]):
+        adapter = adapters[languages[example]]
+        key = None if adapter is None else adapter.fingerprint
+        groups.setdefault(key, (adapter, []))[1].append(feature)
+    own = {key: tensor.detach().clone() for key, tensor in composed.state(f"adapters/{BOTTOM}").items()}
+    try:
+        for adapter, features in groups.values():
+            if adapter is None:
+                composed.use_language(None)
+            else:
+                here = own if adapter.artifact is None else adapter.weights()
+                composed.use_language(here, where=f"The adapter of the language '{adapter.language}'")
+            yield features, dataclasses.replace(encoded, features=encoded.features.select(features))
+    finally:
+        composed.use_language(own)
+
+
+def predict_by_language(
+    composed: ComposedModel,
+    languages: Sequence[str],
+    encoded: Encoded,
+    adapters: Mapping[str, LanguageAdapter | None],
+    *,
+    batch_size: int = 32,
+    precision: str = "fp32",
+    progress: Callable[[int], None] | None = None,
+) -> list[np.ndarray]:
+    """Run the model over all features, those of each language on the language's adapter.
+
+    Args:
+        composed, languages, encoded, adapters: as for ``each_language``.
+        batch_size, precision, progress: as for ``predict_logits``.
+
+    Returns:
+        as ``predict_logits``.
+    """
+    logits: list[Any] = [None] * len(encoded)
+    done = 0
+
+    def advance(count: int) -> None:
+        if progress is not None:
+            progress(done + count)
+
+    for features, part in each_language(composed, languages, encoded, adapters):
+        found = predict_logits(composed, part, batch_size=batch_size, precision=precision, progress=advance)
+        for feature, values in zip(features, found, strict=True):
+            logits[feature] = values
+        done += len(features)
     return logits
 
 

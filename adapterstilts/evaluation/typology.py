@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -77,3 +77,14 @@ def minimal_pairs(
     """
     plain = [score for code in twins for score in scores[code]]
     return {name: effect([score for code in codes for score in scores[code]], plain) for name, codes in pairs.items()}
+
+
+def nearest(code: str, among: Iterable[str], distance: Callable[[str, str], float]) -> str:
+    """Return the language that is nearest to another one, the first of those that are equally near.
+
+    Args:
+        code: of the language.
+        among: codes, at least one.
+        distance: between two languages, by their codes.
+    """
+    return min(among, key=lambda other: distance(code, other))

@@ -14,11 +14,12 @@ from adapterstilts.data.candidates import Candidates
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError
-from adapterstilts.evaluation.inference import mean_logits, predict_logits
+from adapterstilts.evaluation.inference import mean_logits, predict_by_language, predict_logits
 from adapterstilts.evaluation.scoring import decoded, scores_of, statistics_by_language
 from adapterstilts.evaluation.unanswerable import NO_ANSWER_THRESHOLD
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.expression import ENSEMBLE
+from adapterstilts.models.languages import LanguageAdapter, own_language
 from adapterstilts.models.layers import layers_text
 from adapterstilts.models.saved import (
     check_labels,
@@ -144,6 +145,7 @@ def answers_of(
     batch_size: int,
     precision: str,
     drop_layers: Sequence[int] = (),
+    adapters: Mapping[str, LanguageAdapter | None] | None = None,
     backbone: str | None = None,
     home: Path | None = None,
     reporter: Reporter,
@@ -159,6 +161,8 @@ def answers_of(
         title: what the reporter is told that this is.
         batch_size, precision: as for ``predict_logits``.
         drop_layers: in which no adapter and no fusion works now.
+        adapters: for a composition on a language adapter, or an ensemble of such, what takes its place, by code of the
+            language of the rows; None leaves the one that it was trained on there for all.
         backbone: id or folder of the backbone, where it is no longer where the artifact says.
         home: folder of the store that keeps encoded rows; None keeps none.
         reporter: told of the progress.
@@ -178,13 +182,14 @@ def answers_of(
             encoded = encode_rows(rows, composed.backbone.tokenizer, settings, training=False, home=home)
             reporter.begin(title, len(encoded) * len(members))
         before = len(encoded) * number
-        return predict_logits(
-            composed,
-            encoded,
-            batch_size=batch_size,
-            precision=precision,
-            progress=lambda done: reporter.advance(before + done),
-        )
+        how: dict[str, Any] = {
+            "batch_size": batch_size,
+            "precision": precision,
+            "progress": lambda done: reporter.advance(before + done),
+        }
+        if adapters is None:
+            return predict_logits(composed, encoded, **how)
+        return predict_by_language(composed, rows.table["language"][:], encoded, adapters, **how)
 
     def one_by_one() -> Iterator[list[np.ndarray]]:
         for number, member in enumerate(members):
@@ -207,6 +212,7 @@ def run_evaluation(
     *,
     rows: Rows | None = None,
     backbone: str | None = None,
+    adapters: Mapping[str, LanguageAdapter | None] | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Evaluate an artifact on rows of one or more languages, or return what was evaluated of the same before.
@@ -217,6 +223,8 @@ def run_evaluation(
         store: where predictions are kept.
         rows: the rows of ``request``, if they are loaded already.
         backbone: id or folder of the backbone, where it is no longer where the artifact says.
+        adapters: for a composition on a language adapter, what takes its place, by code of the evaluated language; None
+            for a language that is evaluated without one. Other artifacts are evaluated as they are.
         reporter: told of the progress.
 
     Raises:
@@ -238,6 +246,11 @@ def run_evaluation(
         "encoding": dataclasses.asdict(settings),
         "precision": request.precision,
     }
+    adapters = _adapters(artifact, rows, adapters)
+    told: dict[str, Any] = {}
+    if adapters is not None:
+        identity["language_adapters"] = {code: one and one.fingerprint for code, one in adapters.items()}
+        told["language_adapters"] = {code: one and one.language for code, one in adapters.items()}
     dropped = more_dropped(artifact, request.drop_layers)
     if dropped:
         identity["drop_layers"] = layers_text(dropped)
@@ -254,12 +267,27 @@ def run_evaluation(
         batch_size=request.batch_size,
         precision=request.precision,
         drop_layers=request.drop_layers,
+        adapters=adapters,
         backbone=backbone,
         home=store.home,
         reporter=reporter,
     )
-    more = {"of": artifact.id, "identity": identity, "encoding": dict(report)}
+    more = {"of": artifact.id, "identity": identity, "encoding": dict(report), **told}
     return keep_evaluation(store, name, key, rows, answers, started, more)
+
+
+def _adapters(
+    artifact: Artifact, rows: Rows, given: Mapping[str, LanguageAdapter | None] | None
+) -> Mapping[str, LanguageAdapter | None] | None:
+    """Return the language adapter of each evaluated language; None where the artifact is on no language adapter."""
+    if own_language(artifact) is None:
+        return None
+    if absent := [code for code in rows.languages if code not in (given or {})]:
+        raise ArtifactError(
+            f"Artifact '{artifact.id}' is on a language adapter, and nothing says which one takes its place for "
+            f"{', '.join(absent)}."
+        )
+    return {code: (given or {})[code] for code in rows.languages}
 
 
 def kept_evaluation(store: Store, key: str, rows: Rows, started: float, *, name: str, of: str) -> Evaluation | None:

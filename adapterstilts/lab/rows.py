@@ -20,6 +20,7 @@ from adapterstilts.lab.tasks.pairs import duplicate_questions, paraphrases
 from adapterstilts.lab.tasks.problems import Bitext, Choice, Pair, Problem, Reading, Tagged, in_part
 from adapterstilts.lab.tasks.reading import reading
 from adapterstilts.lab.tasks.sentences import bitext, named, tagged
+from adapterstilts.lab.texts import TEXT_TASK, language_text
 from adapterstilts.lab.words import lexicon
 
 if TYPE_CHECKING:
@@ -325,6 +326,8 @@ def rows(task: str, language: str, split: str, count: int | None = None) -> list
 def load(task: str, language: str, split: str) -> Dataset:
     """Return the rows of a split in a language as a data set, with class labels where the Hub's has them.
 
+    Beside the tasks, there is plain text of each language (``TEXT_TASK``).
+
     Raises:
         UnknownNameError, DataUnavailableError: as for ``rows``.
     """
@@ -335,6 +338,9 @@ def load(task: str, language: str, split: str) -> Dataset:
 def _loaded(task: str, language: Language, split: str) -> Dataset:
     from datasets import ClassLabel, Dataset, Features, List
 
+    if task == TEXT_TASK:
+        lines = language_text(language.code, split)
+        return Dataset.from_dict({"id": [f"{split}-{index}" for index in range(len(lines))], "text": list(lines)})
     found = TASKS[source_of(task, split)[0]]
     said = rows(task, language.code, split)
     # Of all rows: the first may have empty lists, of which no type can be read.

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import AdapterStiltsError, BackboneError, ExpressionError
-from adapterstilts.models.composition import Composition
+from adapterstilts.models.composition import BOTTOM, Composition
 from adapterstilts.models.configs import adapter_config, check_fusible
 from adapterstilts.models.effects import check_effect
-from adapterstilts.models.expression import Fusion, Nothing
+from adapterstilts.models.expression import Fusion
 from adapterstilts.models.fast_fusion import install
 from adapterstilts.models.full import WHOLE, backbone_keys
 from adapterstilts.models.heads import add_head
@@ -225,6 +225,22 @@ class ComposedModel:
             for key, tensor in own.items():
                 tensor.copy_(tensors[key])
 
+    def use_language(self, tensors: Mapping[str, Tensor] | None, *, where: str = "") -> None:
+        """Put another language's adapter at the bottom of the stack.
+
+        Args:
+            tensors: its weights, under the keys of ``BOTTOM``; None takes the language adapter out of the stack. What
+                they have in layers that the composition leaves out is not taken.
+            where: where they are from, for the message.
+
+        Raises:
+            ArtifactError: a key is missing, unknown or misfit; names it.
+        """
+        if tensors is not None:
+            part = f"adapters/{BOTTOM}"
+            self.load_state(part, tensors, where=where, beyond=self.composition.left_out_of(part))
+        _set_active(self.model, self.composition, language=tensors is not None)
+
     def to_device(self) -> None:
         """Move the model to the accelerator, if there is one."""
         self.backbone.to_device()
@@ -267,7 +283,6 @@ def build(
         BackboneError: the backbone has no head of this kind, or already carries adapters.
         SettingsError: the backbone does not have a layer that is left out, or an adapter is left out of all.
     """
-    from adapters.composition import Fuse, Stack
     from transformers import set_seed
 
     model: Any = backbone.model
@@ -282,11 +297,11 @@ def build(
         add()
         keys[part] = tuple(sorted(set(model.state_dict()) - before))
 
-    stacked = () if composition.full else composition.stacked
-    _check_names(model, composition.stacked)
+    check_names(model, composition.stacked)
     if composition.full:
         keys[WHOLE] = backbone_keys(model)
-    for name in stacked:
+
+    def add_adapter(name: str) -> None:
         config = adapter_config(dict(composition.adapters[name]))
         factor = composition.adapters[name].get("reduction_factor")
         if isinstance(factor, (int, float)) and factor > model.config.hidden_size:
@@ -297,9 +312,12 @@ def build(
         count = sum(1 for _ in model.iter_layers())
         check_layers(left_out(composition.adapters[name]), count, what=backbone.identity.id)
         try:
-            added(f"adapters/{name}", lambda name=name, config=config: model.add_adapter(name, config=config))
+            added(f"adapters/{name}", lambda: model.add_adapter(name, config=config))
         except (AssertionError, ValueError, TypeError, RuntimeError) as error:  # NotImplementedError is a RuntimeError
             raise ExpressionError(f"The adapter '{name}' does not fit '{backbone.identity.id}': {error}.") from error
+
+    for name in () if composition.full else composition.stacked[composition.on_language :]:
+        add_adapter(name)
     if isinstance(expression, Fusion):
         fused = {name: composition.adapters[name] for name in expression.names}
         check_fusible(fused, None if composition.top is None else composition.adapters[composition.top])
@@ -316,16 +334,11 @@ def build(
                     module.dropout.p = fusion_dropout
         install(model)
     added("head", lambda: add_head(backbone, composition.head_name, composition.head))
+    if composition.on_language:
+        add_adapter(BOTTOM)  # last, so that all else begins with the weights that it has without a language adapter
 
-    below: tuple[Any, ...] = ()
-    if isinstance(expression, Fusion):
-        below = (Fuse(*expression.names),)
-    elif not isinstance(expression, Nothing):
-        below = expression.names
-    if not composition.full:
-        model.set_active_adapters(below[0] if composition.top is None else Stack(*below, composition.top))
+    _set_active(model, composition)
     head = composition.head_name
-    model.active_head = head  # on a bare fusion the library finds none
     if model.active_head != head or set(model.heads) != {head}:
         raise BackboneError(f"The head '{head}' could not be made the active one.")  # pragma: no cover
 
@@ -339,37 +352,19 @@ def build(
     return ComposedModel(backbone, composition, keys)
 
 
-def build_shared(
-    backbone: Backbone, compositions: Mapping[str, Composition], *, seed: int, fusion_dropout: float | None = None
-) -> tuple[ComposedModel, dict[str, ComposedModel]]:
-    """Add one adapter, or one fusion of adapters, with several heads to a backbone that has none yet.
+def _set_active(model: Any, composition: Composition, *, language: bool = True) -> None:
+    """Activate the stack and the head of a composition, without its language adapter if so wished."""
+    from adapters.composition import Fuse, Stack
 
-    The weights below the heads are those that ``build`` draws from the seed.
-
-    Args:
-        backbone: freshly loaded.
-        compositions: by the name of the head; they differ in the head and in nothing else.
-        seed, fusion_dropout: as for ``build``.
-
-    Returns:
-        the model with all heads as one part, for training; and by name the model with each of the heads, of which one
-        at a time is active.
-
-    Raises:
-        ExpressionError, BackboneError: as for ``build``.
-    """
-    model: Any = backbone.model
-    _check_names(model, tuple(compositions))
-    whole = build(backbone, next(iter(compositions.values())), seed=seed, fusion_dropout=fusion_dropout)
-    model.delete_head(whole.composition.head_name)
-    parts: dict[str, ComposedModel] = {}
-    for name, composition in compositions.items():
-        before = set(model.state_dict())
-        add_head(backbone, name, composition.head)
-        keys = {**whole.keys, "head": tuple(sorted(set(model.state_dict()) - before))}
-        parts[name] = ComposedModel(backbone, composition, keys, name)
-    heads = tuple(key for part in parts.values() for key in part.keys["head"])
-    return ComposedModel(backbone, whole.composition, {**whole.keys, "head": heads}, next(iter(parts))), parts
+    expression = composition.expression
+    below: tuple[Any, ...] = expression.names
+    if isinstance(expression, Fusion):
+        below = (Fuse(*expression.names),)
+    if composition.on_language and language:
+        below = (BOTTOM, *below)
+    if not composition.full:
+        model.set_active_adapters(below[0] if composition.top is None else Stack(*below, composition.top))
+    model.active_head = composition.head_name  # on a bare fusion the library finds none
 
 
 def quiet_adapters() -> None:
@@ -398,7 +393,12 @@ def _prepare(model: Any) -> None:
     model.eval()
 
 
-def _check_names(model: Any, names: tuple[str, ...]) -> None:
+def check_names(model: Any, names: tuple[str, ...]) -> None:
+    """Refuse names that the model has for modules of its own.
+
+    Raises:
+        ExpressionError: names the first of them.
+    """
     import torch
 
     taken = {component for key in model.state_dict() for component in key.split(".")}

@@ -12,11 +12,14 @@ from adapterstilts.models.expression import NAME, Fusion, Nothing, Single, reduc
 from adapterstilts.models.full import WHOLE, is_full
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.layers import leaving_out, left_out
+from adapterstilts.tasks.catalogue.plain_text import LANGUAGE
 from adapterstilts.tasks.formats.base import HeadKind, HeadSpec
 
 HEAD_KINDS = get_args(HeadKind)
 BARE_HEAD = "bare"
 """Name of the head of a fusion with no adapter on top."""
+BOTTOM = LANGUAGE.name
+"""Name in the model of the language adapter at the bottom of a stack, whichever language's weights it has."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,18 @@ class Composition:
     """Configuration of the fusion layers, where there are any."""
     frozen_fusion: bool = False
     """Whether the fusion stays as it is, like the adapters below it, while the adapter on top is trained."""
+    on_language: bool = False
+    """Whether all of it is stacked on a language adapter, which is called ``BOTTOM`` in the model."""
 
     def __post_init__(self) -> None:
         if self.top is None and not isinstance(self.expression, Fusion):
             raise ExpressionError(f"Without an adapter on top '{self.expression}' trains nothing; only a fusion does.")
         if self.frozen_fusion and (self.top is None or not isinstance(self.expression, Fusion)):
             raise ExpressionError(f"'{self.expression}' has no fusion below an adapter that could stay as it is.")
+        if self.on_language and BOTTOM in (*self.expression.names, self.top):
+            raise ExpressionError(
+                f"'{BOTTOM}' is the name of the language adapter at the bottom; give your task another name."
+            )
         if self.top in self.expression.names:
             raise ExpressionError(
                 f"'{self.top}' is both an intermediate and the target adapter of '{self.expression}'; "
@@ -48,6 +57,8 @@ class Composition:
         absent = [name for name in self.stacked if name not in self.adapters]
         if absent:
             raise ExpressionError(f"No configuration is given for the adapter {', '.join(absent)}.")
+        if self.on_language and (self.top is None or self.full):
+            raise ExpressionError(f"A language adapter lies under an adapter on top, and '{self.expression}' has none.")
         if not isinstance(self.expression, Nothing) and any(is_full(config) for config in self.adapters.values()):
             raise ExpressionError(f"'{self.expression}' joins adapters, and a whole backbone (full) is none.")
         prompts = [name for name, config in self.adapters.items() if "prompt_length" in config]
@@ -58,9 +69,14 @@ class Composition:
             )
 
     @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the adapters that stay as they are: the language's, and those of the expression."""
+        return (*((BOTTOM,) if self.on_language else ()), *self.expression.names)
+
+    @property
     def stacked(self) -> tuple[str, ...]:
         """Names of all adapters, those below first."""
-        return self.expression.names if self.top is None else (*self.expression.names, self.top)
+        return self.frozen if self.top is None else (*self.frozen, self.top)
 
     @property
     def head_name(self) -> str:
@@ -90,14 +106,14 @@ class Composition:
         """
         fusion = ("fusion",) if self.fusion_name else ()
         head = () if self.head.kind == "masked_lm" else ("head",)
-        below = (f"adapters/{name}" for name in self.expression.names)
+        below = (f"adapters/{name}" for name in self.frozen)
         top = () if self.top is None else (self.top_part,)
         return (*below, *top, *fusion, *head)
 
     @property
     def trained_parts(self) -> tuple[str, ...]:
         """The parts that this composition trains; the intermediate adapters stay as they are."""
-        frozen = {f"adapters/{name}" for name in self.expression.names} | ({"fusion"} if self.frozen_fusion else set())
+        frozen = {f"adapters/{name}" for name in self.frozen} | ({"fusion"} if self.frozen_fusion else set())
         return tuple(part for part in self.parts if part not in frozen)
 
     @property
@@ -128,7 +144,8 @@ class Composition:
         below = {Nothing: "", Fusion: f"Fuse({', '.join(self.expression.names)}), "}.get(
             type(self.expression), "".join(f"{name}, " for name in self.expression.names)
         )
-        stack = below.removesuffix(", ") if self.top is None else f"Stack({below}{self.top})"
+        language = f"{BOTTOM}, " if self.on_language else ""
+        stack = below.removesuffix(", ") if self.top is None else f"Stack({language}{below}{self.top})"
         return f"{'the whole backbone' if self.full else stack} → {self.head.kind} head '{self.head_name}'"
 
     def to_json(self) -> dict[str, Any]:
@@ -140,6 +157,7 @@ class Composition:
             "adapters": {name: dict(config) for name, config in self.adapters.items()},
             "fusion": dict(self.fusion) if self.fusion is not None else None,
             **({"frozen_fusion": True} if self.frozen_fusion else {}),
+            **({"on_language": True} if self.on_language else {}),
         }
 
     @classmethod
@@ -157,11 +175,13 @@ class Composition:
                 ("adapters", isinstance(adapters, dict) and all(isinstance(item, dict) for item in adapters.values())),
                 ("fusion", fusion is None or isinstance(fusion, dict)),
                 ("frozen_fusion", isinstance(value.get("frozen_fusion", False), bool)),
+                ("on_language", isinstance(value.get("on_language", False), bool)),
             )
             if wrong := [name for name, fits in kinds if not fits]:
                 raise ArtifactError(f"composition.json cannot be read: {', '.join(wrong)} is not of the right kind.")
-            frozen = value.get("frozen_fusion", False)
-            return cls(reduced(parse(value["expression"])), value["top"], spec, adapters, fusion, frozen)
+            expression = reduced(parse(value["expression"]))
+            frozen, on_language = value.get("frozen_fusion", False), value.get("on_language", False)
+            return cls(expression, value["top"], spec, adapters, fusion, frozen, on_language)
         except (KeyError, TypeError, AttributeError, ExpressionError) as error:
             raise ArtifactError(f"composition.json cannot be read: {error!r}.") from error
 

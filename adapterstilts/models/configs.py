@@ -44,10 +44,7 @@ def has_reduction_factor(config: Any) -> bool:
     Raises:
         UnknownNameError: there is no configuration of that name.
     """
-    if config == FULL:
-        return False
-    loaded = adapter_config(config) if isinstance(config, str) else config
-    return "reduction_factor" in loaded.to_dict()
+    return "reduction_factor" in (adapter_config_json(config) if isinstance(config, str) else config.to_dict())
 
 
 def adapter_config_json(config: str | Mapping[str, Any], *, reduction_factor: float | None = None) -> dict[str, Any]:

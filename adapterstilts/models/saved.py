@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import ArtifactError, ExpressionError
-from adapterstilts.models.backbone import Backbone, ComposedModel, build, build_shared, load_backbone
+from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
 from adapterstilts.models.composition import Composition, read_head
 from adapterstilts.models.expression import ENSEMBLE, NAME, Fusion, Nothing, reduced
 from adapterstilts.models.full import WHOLE, is_full
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.layers import left_out
+from adapterstilts.models.shared import build_shared
 from adapterstilts.store.artifacts import ID_DIGITS, Artifact, Store, write_json
 from adapterstilts.store.weights import load_weights, save_weights
 from adapterstilts.tasks.formats.base import HeadSpec

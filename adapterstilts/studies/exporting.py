@@ -20,7 +20,7 @@ from adapterstilts.evaluation.zero_shot import predictions_file
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.home import check_new_folders, write_folders
-from adapterstilts.studies.transfer import Folder
+from adapterstilts.studies.requests import Folder
 from adapterstilts.tasks.catalogue.retrieval import BUCC_TRANSLATION_ID
 from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, TaskSpec
 from adapterstilts.tasks.suites import get_suite

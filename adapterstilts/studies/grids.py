@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adapterstilts.data.rows import rows_kept
 from adapterstilts.errors import AdapterStiltsError, GridError
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact
 from adapterstilts.studies.comparison import Cell
 from adapterstilts.studies.durations import seconds_taken
 from adapterstilts.studies.plans import Plan, finished_in, plan_grid
-from adapterstilts.studies.transfer import Folder, Transfer, compose
+from adapterstilts.studies.requests import Folder
+from adapterstilts.studies.transfer import Transfer, compose
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Grid:
         }
 
 
+@rows_kept()
 def compose_all(
     expressions: Sequence[str],
     targets: Sequence[str],
@@ -106,6 +109,7 @@ def compose_all(
     return run_plan(plan, reporter=reporter)
 
 
+@rows_kept()
 def run_plan(plan: Plan, *, reporter: Reporter | None = None) -> Grid:
     """Make what a plan says, cell by cell.
 

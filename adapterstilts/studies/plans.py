@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from adapterstilts.data.rows import rows_kept
 from adapterstilts.errors import AdapterStiltsError, ExpressionError, GridError, SettingsError
 from adapterstilts.models.expression import ENSEMBLE, Expression, Single, trained_parts
 from adapterstilts.models.grammar import parse
@@ -19,7 +20,8 @@ from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.promises import PlanningStore, Promise
 from adapterstilts.studies.durations import PastTimes, seconds_taken
-from adapterstilts.studies.transfer import Folder, Transfer, compose
+from adapterstilts.studies.requests import Folder
+from adapterstilts.studies.transfer import Transfer, compose
 
 IN_STORE = "in store"
 #: What a stage of a kind that is not in the store has to undergo; all others are trained.
@@ -115,6 +117,7 @@ class Plan:
         }
 
 
+@rows_kept()
 def plan_grid(
     expressions: Sequence[str],
     targets: Sequence[str],

@@ -11,7 +11,7 @@ from adapterstilts.errors import ArtifactError, DataFormatError
 from adapterstilts.evaluation.zero_shot import answers_of, task_of
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
-from adapterstilts.studies.transfer import Folder
+from adapterstilts.studies.requests import Folder
 from adapterstilts.tasks.columns import Column, field_value, needed_columns
 from adapterstilts.tasks.spec import TaskSpec
 

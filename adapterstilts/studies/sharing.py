@@ -41,7 +41,7 @@ from adapterstilts.store.portable import (
     portable,
     read_json,
 )
-from adapterstilts.studies.transfer import Folder
+from adapterstilts.studies.requests import Folder
 from adapterstilts.studies.verifying import needed_files, verified
 from adapterstilts.tasks.suites import get_suite
 
@@ -125,6 +125,7 @@ def push(
     if found.kind not in KINDS:
         instead = {"evaluation": f"push what it is of: {found.manifest.get('of')}"}
         instead |= {"ensemble": f"push its members: {', '.join(found.manifest.get('inputs', []))}"}
+        instead |= {"language": "language adapters stay in the store yet"}
         told = instead.get(found.kind, "push a composition on it")
         raise ArtifactError(f"'{found.id}' is of kind '{found.kind}', which is not shared by itself; {told}.")
     server = hub() if to is None else None

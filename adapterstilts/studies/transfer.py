@@ -5,34 +5,35 @@ Each function is what a command of the same name calls; scripts may call them as
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from adapterstilts.data.rows import rows_kept
 from adapterstilts.data.sources import check_rows_access, root_of_suite
 from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.fusion_attention import Weight, check_fused, run_attention
-from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, more_dropped, run_evaluation, task_of
+from adapterstilts.evaluation.zero_shot import Evaluation, more_dropped, run_evaluation, task_of
 from adapterstilts.models.backbone import identify, input_limit, layer_count
-from adapterstilts.models.expression import ENSEMBLE, Ensemble, Expression, Fusion, Nothing, members, needed
+from adapterstilts.models.expression import Ensemble, Expression, Fusion, Nothing, members, needed
 from adapterstilts.models.grammar import parse
+from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.languages import LanguageAdapter, own_language
 from adapterstilts.models.layers import layers_text, read_layers
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.comparison import Comparison, compare
 from adapterstilts.studies.intermediates import fused_intermediates, intermediate_adapters, read_fuse_on
-from adapterstilts.tasks.languages import parse_languages
-from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
+from adapterstilts.studies.language_adapters import LanguageAdapters, LanguageChoice, checked_choice
+from adapterstilts.studies.requests import Folder, checked_seeds, evaluation_request, same_task, stored_baseline
+from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.ensembles import EnsembleStage, check_ensemble, run_ensemble
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.stages import StageResult, TrainingStage, baseline_of, run_stage
-
-Folder = str | os.PathLike[str]
+from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Transfer:
     """The layers in which no adapter worked in the evaluation alone."""
     layers: Mapping[str, Any] | None = None
     """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
+    language_adapters: Mapping[str, LanguageAdapter | None] | None = None
+    """What lay at the bottom for each language, None for nothing; None for all where it is on no language adapter."""
 
     @cached_property
     def comparison(self) -> Comparison:
@@ -78,6 +81,7 @@ class Transfer:
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that ``compose --json`` and ``evaluate --json`` print (docs/schemas)."""
+        adapters = {code: one and one.to_json() for code, one in (self.language_adapters or {}).items()}
         return {
             "suite": self.target.suite,
             "target": self.target.name,
@@ -96,6 +100,7 @@ class Transfer:
             "stages": list(self.stages),
             **({"fused_on": self.fused_on} if self.fused_on else {}),
             **({"layers": dict(self.layers)} if self.layers is not None else {}),
+            **({"language_adapters": adapters} if self.language_adapters is not None else {}),
         }
 
 
@@ -138,6 +143,7 @@ def train_intermediate(
     return run_stage(stage, Store(store), reporter=reporter, report_to=report_to)
 
 
+@rows_kept()
 def compose(
     expression: str,
     *,
@@ -158,6 +164,9 @@ def compose(
     layer: str | None = None,
     pooling: str | None = None,
     search: str | None = None,
+    language_adapters: str | None = None,
+    language_adapter: Sequence[str] = (),
+    language_fallback: str | None = None,
     reporter: Reporter | None = None,
     report_to: tuple[str, ...] = (),
 ) -> Transfer:
@@ -184,6 +193,11 @@ def compose(
         layer: for retrieval targets, which train nothing: the layer whose vectors are compared, or ``auto`` (None).
         pooling: for these, what makes one vector of a sentence's tokens: ``mean`` (None) or ``cls``.
         search: for these, what compares the vectors, exactly in either case: ``torch`` (None) or ``faiss``.
+        language_adapters: ``madx`` trains target and baseline on top of the source language's adapter, in whose place
+            each evaluated language's is put (Pfeiffer et al. 2020, https://arxiv.org/abs/2005.00052); None is without.
+        language_adapter: which adapter is taken for a language, ``LANG=ARTIFACT``; the newest of the store else.
+        language_fallback: for evaluated languages without one: ``none`` (nothing), ``english`` (the source's) or
+            ``nearest``. None trains them in the lab, and is an error elsewhere.
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do. What was finished before is kept.
@@ -196,15 +210,18 @@ def compose(
     spec = world.task(target, "target")
     for name in parsed.names:
         world.task(name, "intermediate")
-    chosen_seeds = _checked_seeds(seeds)
+    chosen_seeds = checked_seeds(seeds)
     target_settings = recipe_settings(spec, settings)
-    request = _request(spec, languages, split, data_root, max_eval_examples, target_settings)
+    request = evaluation_request(spec, languages, split, data_root, max_eval_examples, target_settings)
     kept = store if isinstance(store, Store) else Store(store)
     check_rows_access(spec, request.root)
     identity = identify(backbone, revision)
+    wanted = checked_choice(language_adapters, language_adapter, language_fallback, spec, target_settings, world)
+    found = None if wanted is None else LanguageAdapters(wanted, world, identity, kept, train_missing, reporter)
+    language: Artifact | None = None
 
     def stage_for(seed: int, part: Expression, inputs: tuple[Artifact, ...] = ()) -> TrainingStage:
-        return TrainingStage(spec, replace(target_settings, seed=seed), identity, part, inputs, request.root)
+        return TrainingStage(spec, replace(target_settings, seed=seed), identity, part, inputs, request.root, language)
 
     # All that can be wrong with the call shows here, before hours of training.
     plain = stage_for(chosen_seeds[0], Nothing())
@@ -237,16 +254,23 @@ def compose(
     check_ensemble(parsed, spec)
     _ = plain.composition, plain.train_rows, plain.validation_rows
     rows = request.rows(spec)
+    if found is not None:
+        found.check(rows.languages, plain)
 
     limit = input_limit(backbone, revision)
     plain.check_length(limit)
     plain.check_layers(layer_count(backbone, revision))
     inputs, stages = intermediates(limit)
-    adapters = {} if fused_on else dict(zip(needed(parsed), inputs, strict=True))
+    below = {} if fused_on else dict(zip(needed(parsed), inputs, strict=True))
+    adapters: Mapping[str, LanguageAdapter | None] | None = None
+    if found is not None:
+        language = found.source()
+        adapters = found.of(rows.languages, LanguageAdapter.own(language), language, target_settings.dropped)
+        stages += found.stages(language, adapters)
 
     def trained(seed: int, part: Expression) -> StageResult:
-        below = inputs if fused_on and part == parsed else tuple(adapters[adapter] for adapter in needed(part))
-        return run_stage(stage_for(seed, part, below), kept, reporter=reporter, report_to=report_to)
+        given = inputs if fused_on and part == parsed else tuple(below[adapter] for adapter in needed(part))
+        return run_stage(stage_for(seed, part, given), kept, reporter=reporter, report_to=report_to)
 
     systems: list[StageResult] = []
     baselines: list[StageResult] = []
@@ -263,7 +287,9 @@ def compose(
     stages += [result.to_json() for result in (*systems, *baselines)]
 
     def evaluated(result: StageResult) -> Evaluation:
-        return run_evaluation(result.artifact, request, kept, rows=rows, backbone=backbone, reporter=reporter)
+        return run_evaluation(
+            result.artifact, request, kept, rows=rows, backbone=backbone, adapters=adapters, reporter=reporter
+        )
 
     evaluations = [evaluated(result) for result in results]
     baseline_evaluations = [evaluated(result) for result in baselines] if systems else []
@@ -281,6 +307,7 @@ def compose(
         stages=tuple(stages),
         skipped=rows.skipped,
         fused_on=fused_on,
+        language_adapters=adapters,
     )
 
 
@@ -298,6 +325,8 @@ def evaluate(
     batch_size: int | None = None,
     attention: bool = False,
     drop_layers: str | None = None,
+    language_adapter: Sequence[str] = (),
+    language_fallback: str | None = None,
     reporter: Reporter | None = None,
 ) -> Transfer:
     """Evaluate a stored adapter or composition in all languages of its task, in one pass.
@@ -316,6 +345,8 @@ def evaluate(
         attention: also tell how much the artifact's fusion takes of each adapter, in a pass of its own.
         drop_layers: layers such as ``0-4`` in which no adapter and no fusion works now, whatever was trained there
             (AdapterDrop, https://arxiv.org/abs/2010.11918); the baseline leaves them out, too.
+        language_adapter, language_fallback: as for ``compose``, for what was trained on a language adapter; adapters
+            that are missing are not trained.
 
     Raises:
         AdapterStiltsError: says what is wrong and what to do.
@@ -330,22 +361,39 @@ def evaluate(
     trained = TrainingSettings(**found.manifest["settings"])
     if batch_size is not None:
         trained = trained.replaced({"batch_size": batch_size})
-    request = _request(spec, languages, split, data_root, max_eval_examples, trained)
+    request = evaluation_request(spec, languages, split, data_root, max_eval_examples, trained)
     if drop_layers is not None:
         request = replace(request, drop_layers=read_layers(drop_layers))
         if not more_dropped(found, request.drop_layers):
             raise SettingsError(f"--drop-layers {drop_layers}: '{found.id}' has no adapters in these layers anyway.")
-    other = kept.get(baseline) if baseline else _baseline_of(found, kept)
-    if other is not None and not _same_task(task_of(other), spec):
+    other = kept.get(baseline) if baseline else stored_baseline(found, kept)
+    if other is not None and not same_task(task_of(other), spec):
         raise ArtifactError(f"The baseline '{other.id}' is for '{task_of(other).name}', not for '{spec.name}'.")
+    if own_language(found) is None and (language_adapter or language_fallback):
+        raise SettingsError(
+            f"Artifact '{found.id}' was trained on no language adapter, so that --language-adapter and "
+            "--language-fallback would have no effect; leave them out."
+        )
+    choice = LanguageChoice.read(language_adapter, language_fallback, get_suite(spec.suite))
     rows = request.rows(spec)
+    reporter = reporter or Reporter()
+
+    def adapters_of(item: Artifact) -> Mapping[str, LanguageAdapter | None] | None:
+        own, identity = own_language(item), BackboneIdentity(**item.manifest["backbone"])
+        chosen = LanguageAdapters(choice, get_suite(spec.suite), identity, kept, False, reporter)
+        return None if own is None else chosen.of(rows.languages, own, item)
+
+    adapters = {item.id: adapters_of(item) for item in (found, other) if item is not None}
     evaluations = [
-        run_evaluation(item, request, kept, rows=rows, backbone=backbone, reporter=reporter)
+        run_evaluation(item, request, kept, rows=rows, backbone=backbone, adapters=adapters[item.id], reporter=reporter)
         for item in (found, other)
         if item is not None
     ]
     compared = (evaluations[:1], evaluations[1:])
-    weights = run_attention(found, rows, request, kept, backbone=backbone, reporter=reporter) if attention else ()
+    weights: tuple[Weight, ...] = ()
+    if attention:
+        bottom = adapters[found.id]
+        weights = run_attention(found, rows, request, kept, adapters=bottom, backbone=backbone, reporter=reporter)
     order = compare(*compared).languages if weights else ()
     in_order = tuple(weight for code in order for weight in weights if weight.language == code)
     return Transfer(
@@ -360,58 +408,11 @@ def evaluate(
         evaluations=(evaluations[0].artifact,),
         stages=tuple(evaluation_json(evaluation) for evaluation in evaluations),
         skipped=rows.skipped,
+        language_adapters=adapters[found.id],
         fused_on=found.manifest.get("fused_on"),
         attention=in_order or None,
         drop_layers=request.drop_layers,
     )
-
-
-def _request(
-    spec: TaskSpec,
-    languages: str,
-    split: str | None,
-    data_root: Folder | None,
-    max_eval_examples: int | None,
-    settings: TrainingSettings,
-) -> EvaluationRequest:
-    chosen = split or spec.evaluation_split
-    known = spec.languages_of(chosen)
-    what, among = f"'{spec.name}' ({chosen})", get_suite(spec.suite).languages
-    codes = None if languages.strip() == "all" else parse_languages(languages, known, what=what, among=among)
-    if max_eval_examples is not None and max_eval_examples < 1:
-        raise SettingsError(f"--max-eval-examples must be at least 1, not {max_eval_examples}.")
-    return EvaluationRequest(
-        split=chosen,
-        languages=codes,
-        root=root_of_suite(spec.suite, data_root),
-        max_examples=max_eval_examples,
-        sample_seed=settings.sample_seed,
-        batch_size=settings.batch_size,
-        precision=settings.precision,
-    )
-
-
-def _same_task(one: TaskSpec, other: TaskSpec) -> bool:
-    """Tell whether adapters for the two can stand beside each other: the suites may differ in their languages."""
-    first, second = ((task.name, task.labels, base_suite(task.suite)) for task in (one, other))
-    return first == second
-
-
-def _baseline_of(artifact: Artifact, store: Store) -> Artifact | None:
-    """Return the artifact that differs from this one only in having no intermediate task."""
-    identity = artifact.manifest.get("identity")
-    if artifact.kind not in ("target", ENSEMBLE) or not isinstance(identity, Mapping):
-        return None
-    baseline = baseline_of(artifact)
-    return None if baseline == artifact.fingerprint else store.find(baseline)
-
-
-def _checked_seeds(seeds: Sequence[int]) -> tuple[int, ...]:
-    if not seeds:
-        raise SettingsError("--seeds is empty; give numbers such as 0,1,2.")
-    if len(set(seeds)) != len(seeds):
-        raise SettingsError(f"--seeds names a seed twice: {', '.join(map(str, seeds))}.")
-    return tuple(seeds)
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:

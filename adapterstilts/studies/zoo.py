@@ -12,8 +12,8 @@ from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.hub import TAG, parse_repo
 from adapterstilts.store.index import entry_of, published
 from adapterstilts.store.portable import CARD, KINDS, MAX_JSON_BYTES
+from adapterstilts.studies.requests import Folder
 from adapterstilts.studies.sharing import Pulled, drawing, hub, pull, stored_results
-from adapterstilts.studies.transfer import Folder
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from adapterstilts.tasks.columns import Column
 FormatName = Literal[
     "classification", "multiple_choice", "span", "tagging", "language_modelling", "retrieval", "search"
 ]
-Kind = Literal["intermediate", "target"]
+Kind = Literal["intermediate", "target", "language"]
 Split = Literal["train", "validation", "test"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -118,7 +118,8 @@ class TaskSpec:
     name: str
     """What the user types; also the adapter's name, so ``[a-z][a-z0-9_]*``."""
     kind: Kind
-    """``intermediate`` (in the source language, trained on before the target) or ``target`` (evaluated zero-shot)."""
+    """``intermediate`` (in the source language, trained on before the target), ``target`` (evaluated zero-shot) or
+    ``language`` (plain text of one language)."""
     format: FormatName
     title: str
     """Full name, for people."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from adapterstilts.errors import unknown
 from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
+from adapterstilts.tasks.catalogue.plain_text import LANGUAGE
 from adapterstilts.tasks.languages import LANGUAGES, Language, get_language
 from adapterstilts.tasks.spec import DEFAULT_SUITE, LAB, XTREME_R, Kind, Source, Split, TaskSpec
 
@@ -46,6 +47,8 @@ class Suite:
     languages: Mapping[str, Language]
     typology: Mapping[str, Typology] = field(default_factory=dict)
     """By code; empty where the suite does not know how its languages differ."""
+    distance_between: Callable[[str, str], float] | None = None
+    """Distance of two languages by their codes, 0 to 1; None where the suite does not know how its languages differ."""
 
     def task(self, name: str, kind: Kind | None = None) -> TaskSpec:
         """Return the task ``name``, of ``kind`` if one is given.
@@ -147,6 +150,7 @@ def _lab() -> Suite:
             code: Typology(lab.distance(source, language), tuple(lab.differences(source, language)), language.seen)
             for code, language in known.items()
         },
+        distance_between=lambda one, other: lab.distance(known[one], known[other]),
     )
 
 
@@ -189,6 +193,33 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
         license="Apache-2.0, generated rows",
         citation=f"In the form of: {spec.citation}",
     )
+
+
+def language_task(world: Suite, code: str, *, own_text: bool = False) -> TaskSpec:
+    """Return the training of a language's adapter, by masked-language modelling on plain text of the language.
+
+    Args:
+        world: the suite. The lab has text of its own in all its languages; elsewhere the user names the text.
+        code: of the language.
+        own_text: the user names the text in the lab, too.
+
+    Raises:
+        UnknownNameError: the suite has no such language.
+    """
+    if world.language(code).code not in world.languages:  # a pair of languages has no adapter
+        raise unknown("language code", code, world.languages)
+    sources = LANGUAGE.sources
+    if world.name == LAB and not own_text:
+        columns = next(iter(sources.values())).columns
+        sources = {split: Source(LAB, f"{LANGUAGE.name}.{{language}}", split, columns) for split in sources}
+    else:
+        option = "" if world.name == DEFAULT_SUITE else f" --suite {world.name}"
+        obtain = (
+            f"An adapter for the language '{code}' learns from plain text in it: adapterstilts train-language {code} "
+            f"--text FILE{option} (UTF-8, a document or a sentence a line)."
+        )
+        sources = {split: replace(source, obtain=obtain) for split, source in sources.items()}
+    return replace(LANGUAGE, suite=world.name, source_language=code, languages=(code,), sources=sources)
 
 
 SUITES: Mapping[str, Callable[[], Suite]] = {DEFAULT_SUITE: _xtreme, XTREME_R: _xtreme_r, LAB: _lab}

@@ -10,6 +10,7 @@ from typing import Any
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.expression import ENSEMBLE, Ensemble, Expression
+from adapterstilts.models.languages import IN_MANIFEST
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.promises import Promise
@@ -84,6 +85,7 @@ class EnsembleStage:
             "backbone": first["backbone"],
             "settings": first["settings"],
             "inputs": [artifact.id for artifact in self.members],
+            **({IN_MANIFEST: first[IN_MANIFEST]} if IN_MANIFEST in first else {}),
             "identity": self.identity(),
         }
 

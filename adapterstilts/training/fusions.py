@@ -14,12 +14,13 @@ from typing import Any
 
 from adapterstilts.errors import SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
-from adapterstilts.models.backbone import build_shared, load_backbone
+from adapterstilts.models.backbone import load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import check_fusible, fusion_config_json
 from adapterstilts.models.expression import Fusion, Mix, reduced
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.saved import FUSED, FUSION, load_part, read_adapter, weights_file
+from adapterstilts.models.shared import build_shared
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_json, write_lines
 from adapterstilts.store.promises import Promise

@@ -9,7 +9,7 @@ from typing import Any
 
 from adapterstilts.errors import SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
-from adapterstilts.models.backbone import build_shared, load_backbone
+from adapterstilts.models.backbone import load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.models.expression import Mix, Nothing
@@ -17,6 +17,7 @@ from adapterstilts.models.full import FULL, check_full
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.layers import leaving_out
 from adapterstilts.models.saved import ADAPTER, MIXED, weights_file
+from adapterstilts.models.shared import build_shared
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store, write_json, write_lines
 from adapterstilts.store.promises import Promise

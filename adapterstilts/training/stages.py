@@ -13,17 +13,17 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.files import with_labels
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
-from adapterstilts.models.backbone import Backbone, ComposedModel, build, load_backbone
-from adapterstilts.models.composition import Composition
+from adapterstilts.models.backbone import ComposedModel, build, load_backbone
+from adapterstilts.models.composition import BOTTOM, Composition
 from adapterstilts.models.configs import adapter_config_json, check_fusible, fusion_config_json
 from adapterstilts.models.expression import ENSEMBLE, Chain, Expression, Fusion, Nothing, reduced
 from adapterstilts.models.full import FULL, check_alike, check_full
 from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.languages import language_json, put_on_language
 from adapterstilts.models.layers import check_layers, leaving_out
 from adapterstilts.models.saved import (
     COMPOSITION,
@@ -40,11 +40,12 @@ from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store, write_lines
 from adapterstilts.store.home import check_room, checkpoints_of
 from adapterstilts.store.promises import PlanningStore, Promise
-from adapterstilts.tasks.formats import FORMATS, Encoded
+from adapterstilts.tasks.formats import FORMATS
 from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.training.checkpoints import Checkpoints
 from adapterstilts.training.resources import make_deterministic, resources, versions
 from adapterstilts.training.settings import TrainingSettings
+from adapterstilts.training.stage_rows import data_json, encoded_rows, scores_now
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,6 +71,8 @@ class TrainingStage:
     A single artifact of kind ``fusion`` has them all with a fusion that stays as it is."""
     root: Path | None = None
     """Local mirror of the Hub."""
+    language: Artifact | None = None
+    """The adapter of the source language, if the target's shall be trained on top of it (of kind ``language``)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task", with_labels(self.task, self.root))
@@ -82,6 +85,8 @@ class TrainingStage:
     def name(self) -> str:
         if self.kind == "intermediate":
             return self.task.name
+        if self.kind == "language":
+            return f"{self.task.name}.{self.task.source_language}"
         return f"{self.task.name}.{self.expression}{f'.{FROZEN}' if self.on_fusion else ''}"
 
     @property
@@ -122,7 +127,8 @@ class TrainingStage:
             if fused != below:
                 raise ArtifactError(f"'{self.expression}' needs another fusion than '{self.inputs[0].id}', '{fused}'.")
             check_fusible(configs, own)
-            return Composition(below, self.task.name, head, configs | {self.task.name: own}, frozen, True)
+            adapters = configs | {self.task.name: own}
+            return self._on_language(Composition(below, self.task.name, head, adapters, frozen, True))
         wanted = ("the start",) if isinstance(self.expression, Chain) else below.names
         if len(wanted) != len(self.inputs):
             raise ArtifactError(f"'{self.expression}' needs an artifact for {', '.join(wanted) or 'nothing'}.")
@@ -138,7 +144,13 @@ class TrainingStage:
         if isinstance(below, Fusion):
             check_fusible(dict(given), own)
             fusion = fusion_config_json()
-        return Composition(below, self.task.name, head, dict(given) | {self.task.name: own}, fusion)
+        return self._on_language(Composition(below, self.task.name, head, dict(given) | {self.task.name: own}, fusion))
+
+    def _on_language(self, composition: Composition) -> Composition:
+        """Return a composition on the stage's language adapter, if it has one."""
+        if self.language is None:
+            return composition
+        return put_on_language(composition, read_adapter(self.language)[1], self.settings.dropped)
 
     def identity(self, expression: Expression | None = None, inputs: Sequence[str] | None = None) -> dict[str, Any]:
         """Return all that decides the result; its hash is the stage's fingerprint.
@@ -153,6 +165,7 @@ class TrainingStage:
             settings["fusion_dropout"] = None  # has no effect without a fusion
         suite = base_suite(self.task.suite)  # what trains on the same rows is the same artifact in both
         own = {"definition": self.task.definition} if self.task.definition else {}
+        own |= {"language": self.task.source_language} if self.kind == "language" else {}
         return ({} if suite == DEFAULT_SUITE else {"suite": suite}) | {
             "version": FORMAT_VERSION,
             "kind": self.kind,
@@ -163,6 +176,7 @@ class TrainingStage:
             "expression": str(chosen),
             "inputs": list(inputs if inputs is not None else (artifact.fingerprint for artifact in self.inputs)),
             "data": {"train": self.train_rows.fingerprint, "validation": self.validation_rows.fingerprint},
+            **({"language": self.language.fingerprint} if self.language is not None else {}),
         }
 
     def known(self) -> dict[str, Any]:
@@ -170,12 +184,14 @@ class TrainingStage:
         return {
             "suite": self.task.suite,
             "task": self.task.name,
+            **({"language": self.task.source_language} if self.kind == "language" else {}),
             "expression": str(self.expression),
             **({"fused_on": "intermediate"} if self.on_fusion else {}),
             "labels": list(self.composition.head.labels),
             "backbone": dataclasses.asdict(self.backbone),
             "settings": self.settings.to_json(),
             "inputs": [artifact.id for artifact in self.inputs],
+            **language_json(self.language),
             "identity": self.identity(),
         }
 
@@ -334,6 +350,8 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
         load_part(composed, "fusion", stage.inputs[0])
     if isinstance(stage.expression, Chain):
         load_start(composed, stage.inputs[0])
+    if stage.language is not None:
+        load_part(composed, f"adapters/{BOTTOM}", stage.language)
     train, validation = encoded_rows(stage, backbone, store, reporter)
     composed.to_device()
 
@@ -393,71 +411,10 @@ def _bytes(tensors: Mapping[str, Tensor]) -> int:
 
 
 def _check_inputs(stage: TrainingStage) -> None:
+    if stage.language is not None:
+        what = f"The language adapter '{stage.language.id}'"
+        stage.backbone.require_same(stage.language.manifest["backbone"], what=what)
     for artifact in stage.inputs:
         stage.backbone.require_same(artifact.manifest["backbone"], what=f"The intermediate adapter '{artifact.id}'")
         if artifact.kind == "intermediate":  # a merged or mixed adapter comes without a head
             check_labels(artifact, trained_task(artifact))
-
-
-def encoded_rows(stage: TrainingStage, backbone: Backbone, store: Store, reporter: Reporter) -> tuple[Encoded, Encoded]:
-    """Return the stage's training and validation rows as features, and tell how many there are.
-
-    Raises:
-        SettingsError: no training row can be learnt from.
-    """
-    tokenizer, encoding, home = backbone.tokenizer, stage.settings.encoding, store.home
-    train = encode_rows(stage.train_rows, tokenizer, encoding, training=True, home=home)
-    validation = encode_rows(stage.validation_rows, tokenizer, encoding, training=False, home=home)
-    if not len(train):
-        raise SettingsError(f"No training row of '{stage.task.name}' is usable: {_counted(train.report)}.")
-    _tell_rows(reporter, stage, train.report)
-    return train, validation
-
-
-def scores_now(stage: TrainingStage, composed: ComposedModel, validation: Encoded) -> Mapping[str, float]:
-    """Return the scores on the stage's validation rows as the model is now, the main score first."""
-    from adapterstilts.evaluation.scoring import validation_scores
-
-    settings = stage.settings
-    return validation_scores(
-        composed,
-        stage.validation_rows,
-        validation,
-        settings.encoding,
-        batch_size=settings.batch_size,
-        precision=settings.precision,
-    )
-
-
-def data_json(stage: TrainingStage, train: Encoded, validation: Encoded) -> dict[str, Any]:
-    """Return what a manifest says of the rows that a stage was trained and validated on."""
-    return {
-        "train": _data_json(stage.train_rows, train.report),
-        "validation": _data_json(stage.validation_rows, validation.report),
-    }
-
-
-def _data_json(rows: Rows, report: Mapping[str, int]) -> dict[str, Any]:
-    source, *more = rows.task.source(rows.split).parts(rows.task.source_language)
-    return {
-        "dataset": source.dataset,
-        "config": source.config,
-        "split": source.split,
-        "revision": source.revision,
-        **({"texts": [Path(path).name for path in source.texts]} if source.texts else {}),
-        "more": [f"{other.dataset} {other.config} {other.split} {other.revision}" for other in more],
-        "rows": len(rows),
-        "fingerprint": rows.fingerprint,
-        "skipped": dict(rows.skipped),
-        "encoding": dict(report),
-    }
-
-
-def _tell_rows(reporter: Reporter, stage: TrainingStage, report: Mapping[str, int]) -> None:
-    counted = _counted({**stage.train_rows.skipped, **report})
-    text = f"{stage.name}: {len(stage.train_rows)} training rows, {len(stage.validation_rows)} validation rows"
-    reporter.message(f"{text} ({counted})" if counted else text)
-
-
-def _counted(report: Mapping[str, int]) -> str:
-    return ", ".join(f"{name}: {count}" for name, count in report.items())

@@ -18,7 +18,8 @@ from adapterstilts.store.weights import save_weights
 from adapterstilts.training.mixtures import Mixture, Portion, normalised, shares
 from adapterstilts.training.resources import resources, versions
 from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.stages import TrainingStage, checkpoints_for, data_json, encoded_rows, scores_now
+from adapterstilts.training.stage_rows import data_json, encoded_rows, scores_now
+from adapterstilts.training.stages import TrainingStage, checkpoints_for
 
 #: Settings of which a training has one each, so that all its tasks must have the same.
 SHARED = (

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 from toy_mirror import write_data_set
 
+from adapterstilts.data import rows as rows_module
 from adapterstilts.data.files import with_labels
-from adapterstilts.data.rows import load_rows
+from adapterstilts.data.rows import MOST_KEPT, Rows, load_rows, rows_kept
 from adapterstilts.data.sources import MissingConfigError
 from adapterstilts.errors import DataUnavailableError
 from adapterstilts.tasks.catalogue import TASKS, get_task
-from adapterstilts.tasks.spec import FORMAT_FIELDS
+from adapterstilts.tasks.spec import FORMAT_FIELDS, Source, TaskSpec
 
 #: What the toy mirror holds, by task and split: languages, rows a language.
 EXPECTED: dict[tuple[str, str], tuple[tuple[str, ...], int | None]] = {
@@ -236,3 +238,45 @@ def test_a_split_that_some_configurations_lack(tmp_path: Path) -> None:
     rows = load_rows(task, "validation", root=tmp_path)
     assert rows.languages == ("en",)
     assert "th" in rows.missing
+
+
+def test_rows_are_loaded_once_inside_the_block_that_keeps_them(
+    toy_mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load_split = rows_module.load_split
+
+    def counted(source: Source, language: str, root: Path | None) -> Any:
+        read.append(f"{source.dataset} {source.split}")
+        return load_split(source, language, root)
+
+    monkeypatch.setattr(rows_module, "load_split", counted)
+    mnli, squad = get_task("mnli"), get_task("squad")
+
+    def load(task: TaskSpec, **options: Any) -> Rows:
+        return load_rows(task, "train", ["en"], root=toy_mirror, **options)
+
+    assert load(mnli) is not load(mnli)
+    assert len(read) == 2
+    with rows_kept():
+        first = load(mnli)
+        assert load(mnli) is first
+        few = load(mnli, max_examples=3)
+        assert (len(few), len(first)) == (3, len(load(mnli)))
+        assert load(mnli, max_examples=3) is few
+        assert load(mnli, max_examples=3, sample_seed=1) is not few
+        assert load(squad).task.name == "squad"
+        with rows_kept():
+            assert load(mnli) is first
+        with pytest.raises(DataUnavailableError):
+            load_rows(mnli, "train", ["en"], root=tmp_path)
+        assert len(read) == 2 + 4 + 1
+    assert load(mnli) is not first
+
+
+def test_no_more_than_a_few_tables_are_kept(toy_mirror: Path) -> None:
+    with rows_kept():
+        first = load_rows(get_task("mnli"), "train", ["en"], root=toy_mirror)
+        for seed in range(MOST_KEPT):
+            load_rows(get_task("mnli"), "train", ["en"], root=toy_mirror, max_examples=2, sample_seed=seed)
+        assert load_rows(get_task("mnli"), "train", ["en"], root=toy_mirror) is not first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,6 +56,47 @@ def test_the_logits_are_those_of_transformers(
         found = composed.model(input_ids=ids, labels=labels)
     torch.testing.assert_close(found["loss"], wanted.loss)
     torch.testing.assert_close(found["logits"][0], wanted.logits[labels != -100], msg="one row a label")
+
+
+def test_the_inverse_of_an_invertible_adapter_stands_before_the_output(
+    toy_backbone_folder: Path, toy_tokenizer: Tokenizer, toy_composition: MakeComposition, tmp_path: Path
+) -> None:
+    """As in MAD-X: NICE after the embeddings, and its inverse before the tied output embeddings, worked out by hand."""
+    folder = saved("xlm-roberta", toy_backbone_folder, toy_tokenizer, tmp_path / "xlm-r")
+    composed = build(load_backbone(str(folder)), toy_composition("none", "mlm", HEAD, "seq_bn_inv"), seed=0)
+    state = composed.state("adapters/mlm")
+    for tensor in state.values():
+        tensor.add_(torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0)) * 0.3)
+    assert sum(".invertible_adapters.mlm." in key for key in state) == 8, "stored with the adapter"
+    nice = {key.partition("invertible_adapters.mlm.")[2]: tensor for key, tensor in state.items() if "invert" in key}
+
+    def net(name: str, values: torch.Tensor) -> torch.Tensor:
+        hidden = torch.relu(values @ nice[f"{name}.0.weight"].T + nice[f"{name}.0.bias"])
+        return hidden @ nice[f"{name}.2.weight"].T + nice[f"{name}.2.bias"]
+
+    seen: dict[str, torch.Tensor] = {}
+    model = composed.model
+    model.eval()
+    base: Any = model.base_model
+    base.encoder.layer[0].register_forward_pre_hook(lambda _, args: seen.update(inputs=args[0]))
+    base.encoder.register_forward_hook(lambda _, args, output: seen.update(outputs=output[0]))
+    ids = torch.arange(5, 25).reshape(2, 10)
+    with torch.no_grad():
+        logits = model(input_ids=ids)["logits"]
+        plain = AutoModelForMaskedLM.from_pretrained(folder).eval()
+        first, second = plain.roberta.embeddings(input_ids=ids).chunk(2, dim=-1)
+        first = first + net("F", second)
+        second = second + net("G", first)
+        torch.testing.assert_close(seen["inputs"], torch.cat((first, second), dim=-1))
+        head = plain.lm_head
+        hidden = head.layer_norm(torch.nn.functional.gelu(head.dense(seen["outputs"])))
+        first, second = hidden.chunk(2, dim=-1)
+        second = second - net("G", first)
+        first = first - net("F", second)
+        torch.testing.assert_close(logits, head.decoder(torch.cat((first, second), dim=-1)))
+        labels = torch.where(ids % 3 == 0, ids + 1, -100)
+        chosen = model(input_ids=ids, labels=labels)
+    torch.testing.assert_close(chosen["logits"][0], logits[labels != -100])
 
 
 def test_only_the_adapter_is_trained_and_stored(toy_backbone_folder: Path, toy_composition: MakeComposition) -> None:

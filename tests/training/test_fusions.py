@@ -17,10 +17,11 @@ from toy_stages import MakeStage, artifact_of, weights
 
 from adapterstilts.errors import ArtifactError, BackboneError, ExpressionError, SettingsError
 from adapterstilts.fingerprints import fingerprint_file
-from adapterstilts.models.backbone import build_shared, identify, load_backbone
+from adapterstilts.models.backbone import identify, load_backbone
 from adapterstilts.models.expression import Fusion, Merge
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.saved import load_composed, load_headless, load_part, read_adapter, read_composition
+from adapterstilts.models.shared import build_shared
 from adapterstilts.store.artifacts import Artifact, Store, read_artifact
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.training import fusions

@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 from toy_stages import MakeStage, artifact_of, weights
 
 from adapterstilts.errors import ExpressionError, SettingsError
-from adapterstilts.models.backbone import build, build_shared, identify, load_backbone
+from adapterstilts.models.backbone import build, identify, load_backbone
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.expression import Merge, Mix, Nothing
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.saved import load_headless, read_adapter, read_composition
+from adapterstilts.models.shared import build_shared
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.formats.base import HeadSpec
 from adapterstilts.training import mixes, together

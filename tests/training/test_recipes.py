@@ -12,8 +12,9 @@ import yaml
 
 from adapterstilts import bundled
 from adapterstilts.errors import ExpressionError, SettingsError, UnknownNameError
-from adapterstilts.models.configs import adapter_config
+from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
+from adapterstilts.tasks.catalogue.plain_text import LANGUAGE
 from adapterstilts.tasks.spec import TaskSpec
 from adapterstilts.tasks.suites import get_suite, lab_task
 from adapterstilts.training.recipes import recipe_settings
@@ -34,7 +35,7 @@ def zoo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_each_task_has_a_recipe_and_each_recipe_a_task() -> None:
-    assert {path.name for path in FILES} == {f"{name}.yaml" for name in TASKS}
+    assert {path.name for path in FILES} == {f"{name}.yaml" for name in (*TASKS, LANGUAGE.name)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -42,7 +43,7 @@ def test_a_recipe_says_what_its_task_is_trained_with(path: Path) -> None:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert content["task"] == path.stem
     assert set(content) == {"task", "settings"}
-    settings = recipe_settings(get_task(path.stem))
+    settings = recipe_settings(LANGUAGE if path.stem == LANGUAGE.name else get_task(path.stem))
     told = {name: float(value) if name == "learning_rate" else value for name, value in content["settings"].items()}
     assert {name: getattr(settings, name) for name in told} == told
     untold = [field for field in dataclasses.fields(settings) if field.name not in told]
@@ -111,7 +112,7 @@ def test_the_lab_has_one_recipe_for_all_its_tasks(name: str) -> None:
     content = yaml.safe_load((FOLDER / "lab.yaml").read_text(encoding="utf-8"))
     assert set(content) == {"suite", "defaults", "tasks"}
     assert content["suite"] == "lab"
-    assert set(content["tasks"]) <= set(TASKS)
+    assert set(content["tasks"]) <= {*TASKS, LANGUAGE.name}
     told = {**content["defaults"], **content["tasks"].get(name, {})}
     settings = recipe_settings(of_the_lab(name))
     assert {field: getattr(settings, field) for field in told} == told
@@ -135,7 +136,9 @@ def test_a_wrong_recipe_of_the_lab_is_told(text: str, zoo: Path) -> None:
         recipe_settings(of_the_lab("mnli"))
 
 
-@pytest.mark.parametrize(("kind", "factor"), [("seq_bn", 2), ("double_seq_bn", 2), ("lora", None), ("ia3", None)])
+@pytest.mark.parametrize(
+    ("kind", "factor"), [("seq_bn", 2), ("double_seq_bn", 2), ("lora", None), ("ia3", None), ("full", None)]
+)
 def test_a_recipe_s_reduction_factor_is_for_adapters_that_have_one(kind: str, factor: float | None) -> None:
     task = get_suite("lab").task("mnli")
     assert recipe_settings(task).reduction_factor == 2
@@ -143,15 +146,8 @@ def test_a_recipe_s_reduction_factor_is_for_adapters_that_have_one(kind: str, fa
     assert (settings.adapter, settings.reduction_factor) == (kind, factor)
     if factor is None:
         given = recipe_settings(task, {"adapter": kind, "reduction_factor": 4})
-        with pytest.raises(ExpressionError, match="no reduction factor; leave it out"):
-            adapter_config(given.adapter, reduction_factor=given.reduction_factor)
-
-
-def test_the_whole_backbone_has_no_reduction_factor() -> None:
-    own = recipe_settings(get_suite("lab").task("mnli"))
-    settings = recipe_settings(get_suite("lab").task("mnli"), {"adapter": "full"})
-    assert (settings.adapter, settings.reduction_factor) == ("full", None)
-    assert settings.learning_rate < own.learning_rate
+        with pytest.raises(ExpressionError, match=r"reduction.factor"):
+            adapter_config_json(given.adapter, reduction_factor=given.reduction_factor)
 
 
 def test_a_kind_of_adapter_that_there_is_not_is_told_with_the_nearest() -> None:

@@ -20,8 +20,10 @@ from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.home import checkpoints_of
 from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training import checkpoints, resuming
 from adapterstilts.training.checkpoints import DOCUMENT, TENSORS, Checkpoints
+from adapterstilts.training.languages import language_stage
 from adapterstilts.training.mixes import MixStage, run_mix
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import TrainingStage, run_stage
@@ -255,3 +257,21 @@ def test_too_little_room_is_told_before_the_training(
         run_stage(stage("mnli"), store)
     assert str(store.home) in str(caught.value)
     assert kept_in(store.home) == []
+
+
+def test_a_language_adapter_goes_on_to_the_same_bytes(
+    toy_backbone_folder: Path, tmp_path: Path, store: Store, cut: Callable[..., None]
+) -> None:
+    """Its invertible part is trained, too, and kept in the checkpoint."""
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(f"the cat sees a tree {number} and the house" for number in range(48)), encoding="utf-8")
+    identity = identify(str(toy_backbone_folder))
+    made = language_stage("de", get_suite("xtreme"), identity, texts=[text], settings=LONG)
+    whole = run_stage(made, Store(store.home / "whole")).artifact
+    cut(4)
+    with pytest.raises(Cut):
+        run_stage(made, store)
+    (checkpoint,) = checkpoints_of(store.home, made.fingerprint).glob("step-*")
+    assert any(".invertible_adapters." in key for key in _keys(checkpoint / TENSORS))
+    cut(None)
+    same_results(whole, run_stage(made, store).artifact)

@@ -19,7 +19,7 @@ from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.stages import _data_json
+from adapterstilts.training.stage_rows import _data_json
 
 #: Another value for each setting; a new setting has to be added here.
 OTHERWISE: dict[str, Any] = {

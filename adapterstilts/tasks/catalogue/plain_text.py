@@ -1,4 +1,8 @@
-"""Masked-language modelling on text that the user names: an intermediate task without rows of its own."""
+"""Masked-language modelling on text that the user names: an intermediate task without rows of its own, and languages.
+
+``LANGUAGE`` is none of the tasks that can be named: ``adapterstilts.tasks.suites.language_task`` makes of it the
+training of one language's adapter.
+"""
 
 from __future__ import annotations
 
@@ -28,4 +32,17 @@ TASKS = (
         note="Learns from the text that --text names, in any language or several; it is counted under the source "
         "language. The head is the backbone's own and stays as it is: the adapter alone learns.",
     ),
+)
+
+LANGUAGE = TaskSpec(
+    name="language",
+    kind="language",
+    format="language_modelling",
+    title="Masked-language modelling on text of one language",
+    sources={split: Source(TEXT, "lines", split, {"id": "id", "text": "text"}) for split in ("train", "validation")},
+    languages=("en",),
+    metric="perplexity",
+    license="that of your text",
+    citation="Pfeiffer, Vulić, Gurevych, Ruder 2020. MAD-X: An Adapter-Based Framework for Multi-Task Cross-Lingual "
+    "Transfer. https://arxiv.org/abs/2005.00052",
 )

@@ -1,0 +1,43 @@
+"""One adapter, or one fusion of adapters, under the heads of several tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapterstilts.models.backbone import Backbone, ComposedModel, build, check_names
+from adapterstilts.models.composition import Composition
+from adapterstilts.models.heads import add_head
+
+
+def build_shared(
+    backbone: Backbone, compositions: Mapping[str, Composition], *, seed: int, fusion_dropout: float | None = None
+) -> tuple[ComposedModel, dict[str, ComposedModel]]:
+    """Add one adapter, or one fusion of adapters, with several heads to a backbone that has none yet.
+
+    The weights below the heads are those that ``build`` draws from the seed.
+
+    Args:
+        backbone: freshly loaded.
+        compositions: by the name of the head; they differ in the head and in nothing else.
+        seed, fusion_dropout: as for ``build``.
+
+    Returns:
+        the model with all heads as one part, for training; and by name the model with each of the heads, of which one
+        at a time is active.
+
+    Raises:
+        ExpressionError, BackboneError: as for ``build``.
+    """
+    model: Any = backbone.model
+    check_names(model, tuple(compositions))
+    whole = build(backbone, next(iter(compositions.values())), seed=seed, fusion_dropout=fusion_dropout)
+    model.delete_head(whole.composition.head_name)
+    parts: dict[str, ComposedModel] = {}
+    for name, composition in compositions.items():
+        before = set(model.state_dict())
+        add_head(backbone, name, composition.head)
+        keys = {**whole.keys, "head": tuple(sorted(set(model.state_dict()) - before))}
+        parts[name] = ComposedModel(backbone, composition, keys, name)
+    heads = tuple(key for part in parts.values() for key in part.keys["head"])
+    return ComposedModel(backbone, whole.composition, {**whole.keys, "head": heads}, next(iter(parts))), parts
