@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from calling import surroundings_kept
@@ -44,9 +45,9 @@ def options(world: World, tmp_path: Path) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def fresh(world: World, tmp_path: Path) -> tuple[str, ...]:
+def fresh(world: World, tmp_path: Path) -> tuple[Any, ...]:
     """The toy backbone, an empty store: where something is pulled into."""
-    return ("--backbone", str(world.backbone), "--store", str(tmp_path / "store"))
+    return ("--backbone", world.backbone, "--store", tmp_path / "store")
 
 
 @pytest.fixture

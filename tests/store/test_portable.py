@@ -93,7 +93,14 @@ def test_names_and_sizes_of_files() -> None:
         check_name(name, "x")
     for name in ("fusion.json", "backbone.safetensors"):
         check_name(name, "x")
-    for name in ("adapters/../x.safetensors", "x.bin", "/composition.json", "adapters/Ä.safetensors", "curve.jsonl\n", "backbone.json"):
+    for name in (
+        "adapters/../x.safetensors",
+        "x.bin",
+        "/composition.json",
+        "adapters/Ä.safetensors",
+        "curve.jsonl\n",
+        "backbone.json",
+    ):
         with pytest.raises(ArtifactError, match="no artifact has"):
             check_name(name, "x")
     check_size("head.safetensors", 1 << 30, "x")
