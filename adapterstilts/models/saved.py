@@ -205,9 +205,9 @@ def load_shared(artifact: Artifact, backbone: Backbone) -> tuple[ComposedModel, 
     backbone.identity.require_same(artifact.manifest["backbone"], what=f"Artifact '{artifact.id}'")
     compositions = {task: _below(artifact, head) for task, head in read_heads(artifact).items()}
     whole, parts = build_shared(backbone, compositions, seed=0)
-    for part in whole.composition.parts:
-        if part != "head":
-            load_part(whole, part, artifact)
+    for name in whole.composition.parts:
+        if name != "head":
+            load_part(whole, name, artifact)
     for task, part in parts.items():
         load_part(part, "head", artifact, f"heads/{task}")
     whole.model.eval()

@@ -107,7 +107,7 @@ def needed_files(artifact: Artifact) -> tuple[str, ...]:
     """
     if artifact.kind not in KINDS:
         raise ArtifactError(f"Artifact '{artifact.id}' is of kind '{artifact.kind}' and holds no adapters.")
-    fusion = None
+    fusion: Mapping[str, Any] | None = None
     if artifact.kind in HEADLESS:
         description = FUSION if artifact.kind == FUSED else ADAPTER
         if artifact.kind == FUSED:
