@@ -47,8 +47,9 @@ format: $(STAMP)  ## let ruff mend and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-soak: $(STAMP)  ## two hundred processes killed at random moments
-	ADAPTERSTILTS_KILLS=200 $(BIN)/python -m pytest tests/test_killed.py
+soak: $(STAMP)  ## two hundred processes killed at random moments, five hundred damaged artifacts
+	ADAPTERSTILTS_KILLS=200 ADAPTERSTILTS_DAMAGES=500 $(BIN)/python -m pytest --timeout 7200 tests/test_killed.py \
+	  tests/cli/test_pull_damaged.py
 
 bench: $(STAMP)  ## run the benchmarks (one of them needs ADAPTERSTILTS_DATA_ROOT)
 	$(BIN)/python benchmarks/startup.py
