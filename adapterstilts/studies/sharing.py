@@ -160,6 +160,7 @@ def write_repository(
     """
     from adapterstilts.models.library_files import ADAPTER_CONFIG, FOLDER, write_library_files
 
+    _check_language(artifact)
     loaded = verified(artifact, backbone)
     manifest = portable(artifact.manifest)
     results = stored_results(artifact, store)
@@ -210,6 +211,7 @@ def pull(
         manifest = _download(server, listing, folder, manifest_hash, reporter)
         write_json(folder / MANIFEST, manifest)
         artifact = read_artifact(folder)
+        _check_language(artifact)
         _check_task(artifact)
         if backbone is None:
             _check_backbone(artifact)
@@ -291,6 +293,15 @@ def _download(
         if name.endswith(".json"):
             read_json(folder / name)
     return manifest
+
+
+def _check_language(artifact: Artifact) -> None:
+    """Refuse what a language adapter belongs to that may be somebody else's."""
+    if COMPOSITION in artifact.manifest["files"] and read_composition(artifact).on_language:
+        raise ArtifactError(
+            f"Artifact '{artifact.id}' is on a language adapter, in whose place others are put; such compositions "
+            "are not shared yet. Leave --language-adapters out of what shall be shared."
+        )
 
 
 def _check_task(artifact: Artifact) -> None:

@@ -120,11 +120,6 @@ def needed_files(artifact: Artifact) -> tuple[str, ...]:
         outputs = [head.outputs for head in heads.values()]
     else:
         composition = read_composition(artifact)
-        if composition.on_language:
-            raise ArtifactError(
-                f"Artifact '{artifact.id}' is on a language adapter, in whose place others are put; such compositions "
-                "are not shared yet. Leave --language-adapters out of what shall be shared."
-            )
         configs = {name: dict(config) for name, config in composition.adapters.items()}
         fusion, description = composition.fusion, COMPOSITION
         parts, outputs = list(composition.parts), [composition.head.outputs]

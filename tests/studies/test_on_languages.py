@@ -32,6 +32,7 @@ from adapterstilts.studies.plans import plan_grid
 from adapterstilts.studies.prediction import predict
 from adapterstilts.studies.sharing import push
 from adapterstilts.studies.transfer import Transfer, compose, evaluate
+from adapterstilts.studies.verifying import conditions
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings
 
@@ -184,6 +185,7 @@ def test_what_cannot_lie_on_one_is_refused_before_training(tmp_path: Path, reque
     (language,) = Store(tmp_path / "made").all("language")
     with pytest.raises(ArtifactError, match="language adapters stay in the store yet"):
         push(language.id, "alice/qaa", dry_run=tmp_path / "shared", store=tmp_path / "made")
+    assert {item.fault for item in conditions(Store(tmp_path / "made"))} == {""}, "zoo check knows them"
 
 
 def test_a_plan_has_them_among_its_stages(tmp_path: Path) -> None:
