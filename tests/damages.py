@@ -249,7 +249,7 @@ def description(files: Files, generator: random.Random, _: Path) -> Damage:
             config[generator.choice(["reduction_factor", "r", "prefix_length", "x"])] = generator.choice([1e-9, 1e12])
             config["prefix_length"] = 10**9
         case 2:
-            value["expression"] = generator.choice(["(" * 999, "../evil", 1, "mnli+", "none+none"])
+            value["expression"] = generator.choice(["(" * 999, "../evil", 1, "mnli+", "none+"])
         case _:
             value["adapters"] = generator.choice([[], {}, {"../evil": {}}, None])
     return name, with_file(files, name, json.dumps(value).encode())
