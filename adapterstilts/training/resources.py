@@ -7,7 +7,17 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PACKAGES = ("adapterstilts", "adapters", "torch", "transformers", "datasets", "tokenizers", "safetensors", "numpy")
+PACKAGES = (
+    "adapterstilts",
+    "adapters",
+    "torch",
+    "transformers",
+    "datasets",
+    "tokenizers",
+    "safetensors",
+    "numpy",
+    "scipy",
+)
 
 
 def versions() -> dict[str, str]:

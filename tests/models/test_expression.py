@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from adapterstilts.errors import ExpressionError
 from adapterstilts.models.expression import (
-    METHODS,
     NAME,
-    OPTIONS,
     Adapter,
     Alone,
     Chain,
@@ -29,6 +27,7 @@ from adapterstilts.models.expression import (
     trained_parts,
 )
 from adapterstilts.models.grammar import ALL, DEEPEST, parse
+from adapterstilts.models.options import METHODS, OPTIONS
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(lambda name: name not in ("none", "all"))
 #: Values that the options take.
