@@ -7,17 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PACKAGES = (
-    "adapterstilts",
-    "adapters",
-    "torch",
-    "transformers",
-    "datasets",
-    "tokenizers",
-    "safetensors",
-    "numpy",
-    "scipy",
-)
+PACKAGES = ("adapterstilts", "adapters", "torch", "transformers", "datasets", "tokenizers", "safetensors", "numpy")
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from importlib.metadata import version
 from typing import Any
 
 from adapterstilts.data.collate import feature_length
@@ -32,9 +33,9 @@ from adapterstilts.training.resources import make_deterministic, resources, vers
 from adapterstilts.training.stages import CURVE, StageResult, TrainingStage, made_once, scores_now
 
 PENALTY = 0.05
-"""What the objective adds for each 1 of the weights' absolute values: LoraHub's α (section 3.3 and its code)."""
+"""What the objective adds for each 1 of the weights' absolute values: LoraHub's α."""
 BOUND = 1.5
-"""Largest absolute value of a weight, as in LoraHub (section 4.1)."""
+"""Largest absolute value of a weight, as in LoraHub."""
 STEP = 0.5
 """How far from where it stands the search tries first, in each direction."""
 METHOD = {"method": "nelder-mead", "penalty": PENALTY, "bound": BOUND, "step": STEP}
@@ -261,7 +262,7 @@ def _search(stage: SearchStage, store: Store, reporter: Reporter) -> None:
         "metrics": {**before["metrics"], "validation": dict(best.scores)},
         "stopped_early": before["stopped_early"],
         "resources": resources(len(tries) * len(validation), len(tries) * tokens, seconds, parameters),
-        "versions": versions(),
+        "versions": versions() | {"scipy": version("scipy")},
     }
     with store.create(target.kind, stage.name, stage.fingerprint, manifest) as folder:
         save_composed(composed, folder)

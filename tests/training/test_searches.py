@@ -114,9 +114,9 @@ def search(kept: Store, toy_backbone_folder: Path, toy_mirror: Path) -> MakeSear
     identity = identify(str(toy_backbone_folder))
 
     def make(text: str = "search(mnli, qqp; budget=9)", task: str = "xnli", **changes: Any) -> SearchStage:
-        expression, settings = parse(text), SETTINGS.replaced(changes)
+        expression, settings = parse(text), dataclasses.replace(SETTINGS, **changes)
         assert isinstance(expression, Search)
-        below = settings.replaced({"steps": 20}) if not settings.drop_layers else SETTINGS
+        below = dataclasses.replace(settings, drop_layers=None, seed=0)
         parts = tuple(
             run_stage(TrainingStage(get_task(name), below, identity, root=toy_mirror), kept).artifact
             for name in expression.names
@@ -137,9 +137,7 @@ def below(artifact: Artifact) -> dict[str, torch.Tensor]:
 def score_of(stage: TrainingStage, artifact: Artifact) -> dict[str, float]:
     """Return the scores of an artifact on the validation rows of its target's stage."""
     composed = load_composed(artifact, load_backbone_of(artifact), stage.task)
-    encoded = encode_rows(
-        stage.validation_rows, composed.backbone.tokenizer, stage.settings.encoding, training=False
-    )
+    encoded = encode_rows(stage.validation_rows, composed.backbone.tokenizer, stage.settings.encoding, training=False)
     return dict(scores_now(stage, composed, encoded))
 
 
@@ -148,9 +146,7 @@ def score_of(stage: TrainingStage, artifact: Artifact) -> dict[str, float]:
 def test_the_artifact_is_the_merge_of_the_weights_that_were_found(
     task: str, adapter: str, search: MakeSearch, kept: Store
 ) -> None:
-    stage = search(task=task, adapter=adapter, **({"reduction_factor": 2} if adapter == "seq_bn" else {})) if (
-        adapter == "seq_bn"
-    ) else lora_search(search, task)
+    stage = search(task=task, adapter=adapter, reduction_factor=2.0 if adapter == "seq_bn" else None)
     made = run_weight_search(stage, kept)
     artifact, manifest = made.artifact, made.artifact.manifest
     tries = artifact.read_lines(CURVE)
@@ -183,5 +179,83 @@ def test_the_artifact_is_the_merge_of_the_weights_that_were_found(
     assert manifest["metrics"]["validation"][main] >= trained[main]
 
 
-def lora_search(search: MakeSearch, task: str) -> SearchStage:
-    return search(task=task, adapter="lora")
+def test_the_same_seed_finds_the_same_weights(search: MakeSearch, kept: Store, store: Store) -> None:
+    first = run_weight_search(search(), kept).artifact
+    again = run_weight_search(search(), store)
+    assert not again.reused
+    assert again.artifact.read_lines(CURVE) == first.read_lines(CURVE)
+    assert again.artifact.manifest["search"] == first.manifest["search"]
+    assert again.artifact.id == first.id
+    assert run_weight_search(search(), store).reused
+    other = run_weight_search(search("search(mnli, qqp; budget=9, seed=1)"), store).artifact
+    assert other.fingerprint != first.fingerprint
+    assert other.read_lines(CURVE)[0]["weights"] == first.read_lines(CURVE)[0]["weights"]
+    assert other.read_lines(CURVE)[1]["weights"] != first.read_lines(CURVE)[1]["weights"]
+
+
+def test_the_manifest_tells_what_it_was_made_of(search: MakeSearch, kept: Store) -> None:
+    stage = search()
+    made = run_weight_search(stage, kept)
+    artifact, manifest = made.artifact, made.artifact.manifest
+    assert made.to_json()["state"] == ("reused" if made.reused else "searched")
+    assert (artifact.kind, manifest["name"]) == ("target", "xnli.search(mnli, qqp; budget=9)")
+    assert manifest["expression"] == "search(mnli, qqp; budget=9)"
+    assert manifest["inputs"] == [stage.trained.id, *(part.id for part in stage.parts)]
+    assert manifest["identity"]["inputs"] == [item.fingerprint for item in (stage.trained, *stage.parts)]
+    parameters = stage.trained.manifest["resources"]["trained_parameters"]
+    assert manifest["resources"]["trained_parameters"] == parameters + 2
+    assert manifest["settings"] == stage.trained.manifest["settings"]
+    assert (manifest["search"]["budget"], manifest["search"]["seed"]) == (9, 0)
+    assert manifest["versions"]["scipy"]
+    assert baseline_of(artifact) == baseline_of(stage.trained) != artifact.fingerprint
+    assert read_composition(artifact).drawing() == (
+        f"Stack({stage.expression.adapter}, xnli) → classification head 'xnli'"
+    )
+    assert search("search(mnli, qqp; budget=10)").fingerprint != stage.fingerprint
+    assert search("search(qqp, mnli; budget=9)").fingerprint != stage.fingerprint
+
+
+def test_it_is_verified_and_evaluated_as_any_target(search: MakeSearch, kept: Store, toy_mirror: Path) -> None:
+    artifact = run_weight_search(search(), kept).artifact
+    assert verified(artifact).composed.composition == read_composition(artifact)
+    evaluation = run_evaluation(artifact, EvaluationRequest(root=toy_mirror, languages=("en", "de")), kept)
+    assert set(evaluation.artifact.manifest["metrics"]) == {"en", "de"}
+
+
+def test_layers_that_the_target_drops_are_no_hindrance(search: MakeSearch, kept: Store) -> None:
+    stage = search("search(mnli, qqp; budget=3)", drop_layers="0")
+    artifact = run_weight_search(stage, kept).artifact
+    weights = tuple(artifact.manifest["search"]["weights"].values())
+    whole = combination([read_weights(part, stage.expression.adapter) for part in stage.parts], weights)
+    found = below(artifact)
+    assert set(found) == {key for key in whole if ".layer.0." not in key} < set(whole)
+    assert all(torch.equal(found[key], whole[key]) for key in found)
+
+
+def test_better_weights_are_found_where_there_are(
+    search: MakeSearch, kept: Store, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a score that tells how near the merge is to 1.0 and -0.5 of its parts, worked out from its tensors."""
+    stage = search("search(mnli, qqp)")
+    states = [read_weights(part, stage.expression.adapter) for part in stage.parts]
+    wanted = combination(states, (1.0, -0.5))
+
+    def nearness(target: TrainingStage, composed: Any, validation: Any) -> dict[str, float]:
+        now = composed.state(f"adapters/{stage.expression.adapter}")
+        gap = sum(float((now[key] - tensor).square().sum()) for key, tensor in wanted.items())
+        size = sum(float(tensor.square().sum()) for tensor in wanted.values())
+        return {"accuracy": 100 - 100 * gap / size}
+
+    monkeypatch.setattr(searches, "scores_now", nearness)
+    artifact = run_weight_search(stage, store).artifact
+    assert artifact.manifest["search"]["tries"] == 40
+    found = artifact.manifest["search"]["weights"]
+    assert (found["mnli"], found["qqp"]) == pytest.approx((1.0, -0.5), abs=0.15), "the penalty pulls a little"
+    assert artifact.manifest["metrics"]["validation"]["accuracy"] > 97
+    assert artifact.manifest["search"]["start"]["accuracy"] < 60
+
+
+def test_another_target_adapter_than_the_one_on_the_average_is_refused(search: MakeSearch) -> None:
+    stage, other = search(), search(task="tydiqa")
+    with pytest.raises(ArtifactError, match=r"is not 'xnli\.avg\(mnli, qqp\)' of these settings"):
+        dataclasses.replace(stage, trained=other.trained)
