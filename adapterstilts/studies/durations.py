@@ -62,7 +62,8 @@ def amount(manifest: Mapping[str, Any]) -> float:
     if manifest["kind"] == MERGED:
         return len(manifest.get("inputs", ()))
     if SEARCH in manifest:
-        return float(manifest[SEARCH]["budget"] * manifest["data"]["validation"]["rows"])
+        rows = manifest.get("data", {}).get("validation", {}).get("rows", 0)
+        return float(manifest[SEARCH].get("budget", 0) * rows)
     if manifest["kind"] == "evaluation":
         return sum(told.get("examples", 0) for told in manifest.get("metrics", {}).values())
     return sum(_examples(part) for part in (manifest.get("mixture") or {"": manifest}).values())
