@@ -330,7 +330,7 @@ def test_a_search_starts_from_the_target_on_the_average_and_is_used_like_any_tar
     validate(made.to_json(), "compose")
     (artifact,) = made.artifacts
     validate({"path": str(artifact.path), **artifact.manifest}, "runs")
-    assert made.baselines == composed.baselines[:1]
+    assert made.baselines[0].id == composed.baselines[0].id
 
     again = evaluate(artifact.id, store=copy, data_root=common["data_root"], max_eval_examples=15)
     assert (again.composition, again.evaluations) == (expression, made.evaluations)
@@ -351,7 +351,6 @@ def test_a_search_starts_from_the_target_on_the_average_and_is_used_like_any_tar
     [
         ("search(mnli, mnli)", {}, "'mnli' stands here a second time"),
         ("search(mnli, svd(mnli, squad))", {}, "svd merges the updates of LoRA"),
-        ("search(mnli, squad)", {"settings": TINY | {"adapter": "full"}}, "joins adapters, and with --adapter full"),
         (
             "search(mnli, squad)",
             {"target": "tatoeba", "settings": {"max_length": 32}},
