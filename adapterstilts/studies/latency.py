@@ -40,6 +40,8 @@ BATCHES = (1, 8, 32)
 SECONDS = 10.0
 ITERATIONS = 10
 """Least number of measured pairs of each length and batch size, and of tokenisations."""
+CHECKED = 4
+"""Examples on which the outputs before and after a merge are compared."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def latency(
         draw = RandomInputs(members[0])
         if merge:
             for member in members:
-                merge_lora(member, draw.batch(min(lengths), 1))
+                merge_lora(member, draw.batch(min(lengths), CHECKED))
         cells = []
         reporter.begin(f"Measuring {found.id}", len(lengths) * len(batches))
         try:
@@ -259,7 +261,7 @@ def _check_artifact(artifact: Artifact, dropped: tuple[int, ...], *, merge: bool
         of = artifact.manifest.get("of")
         raise ArtifactError(
             f"Artifact '{artifact.id}' is of kind '{kind}'; only adapters and compositions can be measured"
-            + (f": give '{of}', whose it is." if of else ".")
+            + (f"; this one is about '{of}'." if of else ".")
         )
     if kind in HEADLESS:
         if dropped or merge:

@@ -62,7 +62,7 @@ def test_what_is_not_there_and_what_does_not_answer(world: World) -> None:
     evaluations = [stage["artifact"] for stage in world.made["fusion"]["stages"] if stage["kind"] == "evaluation"]
     told = refused("bench", "latency", evaluations[0], "--store", world.store, *QUICK)
     assert "is of kind 'evaluation'" in told
-    assert f"give '{world.artifact('fusion')}'" in told
+    assert f"is about '{world.artifact('fusion')}'" in told
 
 
 def test_the_group_alone_shows_its_commands() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from toy_stages import TINY
 from adapterstilts.errors import AdapterStiltsError, ArtifactError, ExpressionError, SettingsError
 from adapterstilts.evaluation.zero_shot import EvaluationRequest, run_evaluation
 from adapterstilts.models.backbone import identify
-from adapterstilts.models.expression import Ensemble
+from adapterstilts.models.expression import Ensemble, Merge
 from adapterstilts.models.grammar import parse
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies import latency as module
 from adapterstilts.studies.latency import Latency, latency
 from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.formats import HeadSpec
 from adapterstilts.training.ensembles import EnsembleStage, run_ensemble
+from adapterstilts.training.merges import MergeStage, run_merge
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import TrainingStage, run_stage
 
@@ -55,6 +58,9 @@ def shelf(toy_backbone_folder: Path, toy_mirror: Path, tmp_path_factory: pytest.
     made["full"] = trained("mnli", adapter="full")
     made["half"] = trained("mnli", precision="bf16")
     stacked = trained("xnli", "mnli", made["mnli"])
+    average = parse("avg(mnli, squad)")
+    assert isinstance(average, Merge)
+    made["merged"] = run_merge(MergeStage(average, identity, (made["mnli"], made["squad"])), kept).artifact
     both = parse("ensemble(none, mnli)")
     assert isinstance(both, Ensemble)
     made["ensemble"] = run_ensemble(EnsembleStage(both, (made["none"], stacked)), kept).artifact
@@ -183,7 +189,25 @@ def test_lora_is_measured_in_the_weights_or_beside_them(
     assert difference <= 1e-4
 
 
-def test_a_whole_backbone_a_headless_fusion_and_choices_answer(shelf: dict[str, Artifact], passes: list[Any]) -> None:
+def test_an_adapter_without_a_head_has_one_for_two_classes(shelf: dict[str, Artifact], passes: list[Any]) -> None:
+    told = measured(shelf["merged"]).to_json()
+    assert told["kind"] == "merged"
+    assert "avg_mnli_squad" in told["members"][0]["composition"]
+    assert sum(active for _, active, _, _ in passes) == len(passes) / 2
+    for options, option in (({"merge": True}, "--merge-lora"), ({"drop_layers": "0"}, "--drop-layers")):
+        with pytest.raises(SettingsError, match=f"{option} is for adapters and compositions with a head"):
+            measured(shelf["merged"], **options)
+
+
+def test_text_alone_gives_no_answers(shelf: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch) -> None:
+    composition = module.read_composition(shelf["none"])
+    masked = dataclasses.replace(composition, head=HeadSpec("masked_lm", 1, ()))
+    monkeypatch.setattr(module, "read_composition", lambda _: masked)
+    with pytest.raises(ArtifactError, match="learnt from plain text and answers nothing by itself"):
+        measured(shelf["none"])
+
+
+def test_a_whole_backbone_and_choices_answer(shelf: dict[str, Artifact], passes: list[Any]) -> None:
     assert measured(shelf["full"]).members[0].drawing.startswith("the whole backbone")
     assert {active for _, active, _, _ in passes} == {False}
     passes.clear()
@@ -233,7 +257,12 @@ def test_the_members_of_an_ensemble_answer_one_after_the_other(shelf: dict[str, 
         ("ia3", {"merge": True}, ExpressionError, "biases"),
         ("fusion", {"merge": True}, ExpressionError, "several adapters"),
         ("ensemble", {"merge": True}, ExpressionError, "--merge-lora"),
-        ("evaluation", {}, ArtifactError, "is of kind 'evaluation'; only adapters and compositions.*give 'xnli.none"),
+        (
+            "evaluation",
+            {},
+            ArtifactError,
+            "is of kind 'evaluation'; only adapters and compositions.*is about 'xnli.none",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_measuring(
