@@ -9,6 +9,7 @@ import typer
 from adapterstilts import __version__
 
 from . import (
+    bench,
     compose,
     demo,
     evaluate,
@@ -71,3 +72,4 @@ app.add_typer(runs.app)
 app.add_typer(tasks.app)
 app.add_typer(lab.app)
 app.add_typer(zoo.app)
+app.add_typer(bench.app)

@@ -43,8 +43,8 @@ def command(
             metavar="EXPR...",
             help="mnli+squad (fusion), squad (stack on one), 'avg(mnli, squad)', arithmetic, ties, dare or svd (merged "
             "weights), 'mix(mnli, squad)' (one adapter trained on both), 'chain(squad)' (the target starts from it), "
-            "'ensemble(mnli, squad)' (averaged answers of a target adapter each), all (the nine) or none (baseline "
-            "alone). Several are compared.",
+            "'ensemble(mnli, squad)' (averaged answers of a target adapter each), 'search(mnli, squad)' (merge weights "
+            "that suit the target), all (the nine) or none (baseline alone). Several are compared.",
         ),
     ],
     target: Annotated[

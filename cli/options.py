@@ -99,14 +99,24 @@ def split_list(text: str) -> tuple[str, ...]:
 
 
 def read_seeds(text: str) -> tuple[int, ...]:
-    """Read seeds joined by commas.
+    """Read seeds joined by commas; raises as ``read_numbers``."""
+    return read_numbers(text, "--seeds", "0,1,2")
+
+
+def read_numbers(text: str, option: str, example: str) -> tuple[int, ...]:
+    """Read whole numbers joined by commas.
+
+    Args:
+        text: the list.
+        option: that takes it, for messages.
+        example: of such a list, for messages.
 
     Raises:
         SettingsError: one is no whole number from 0 on.
     """
     parts = split_list(text)
     if not all(part.isdecimal() for part in parts):
-        raise SettingsError(f"--seeds '{text}' is not a list of whole numbers such as 0,1,2.")
+        raise SettingsError(f"{option} '{text}' is not a list of whole numbers such as {example}.")
     return tuple(int(part) for part in parts)
 
 

@@ -32,6 +32,7 @@ COMMANDS = (
     "push",
     "pull",
     "runs",
+    "bench latency",
 )
 #: Options with which training takes a moment.
 TINY = ("--steps", "3", "--batch-size", "4", "--max-length", "64", "--evaluations", "1")

@@ -24,7 +24,7 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 #: Pairs of neighbours on one line where the import may run in one direction only.
 ONE_WAY = {("evaluation", "training"), ("data", "models"), ("store", "models"), ("store", "data")}
 QUICK = ("cli", "tasks", "lab", "store", *LEVELS[-1])
-SLOW = {"torch", "transformers", "adapters", "datasets", "evaluate", "numpy"}
+SLOW = {"torch", "transformers", "adapters", "datasets", "evaluate", "numpy", "scipy"}
 
 
 def modules() -> list[Path]:

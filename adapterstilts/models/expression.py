@@ -7,63 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from adapterstilts.errors import ExpressionError
+from adapterstilts.models.options import MIX, SEARCH, call_text, filled, number
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-@dataclass(frozen=True)
-class Option:
-    """A number that a function of the language takes after the semicolon."""
-
-    default: float
-    allowed: str
-    """For messages."""
-    fits: Callable[[float], bool]
-
-
-_SCALE = Option(1.0, "above 0", lambda value: value > 0)
-_SEED = Option(0, "a whole number from 0", lambda value: value >= 0 and value == int(value))
-
-#: Ways to make one adapter of the weights of several, with their options in the order in which they are printed.
-METHODS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
-    {
-        "avg": {},
-        "arithmetic": {"scale": Option(0.4, "above 0", lambda value: value > 0)},
-        "ties": {
-            "density": Option(0.2, "above 0 and at most 1", lambda value: 0 < value <= 1),
-            "scale": _SCALE,
-        },
-        "dare": {
-            "drop": Option(0.9, "from 0 to below 1", lambda value: 0 <= value < 1),
-            "seed": _SEED,
-            "scale": _SCALE,
-        },
-        "svd": {
-            "rank": Option(
-                0, "a whole number from 1, or 0 for the adapters' own", lambda value: value >= 0 and value == int(value)
-            )
-        },
-    }
-)
-MIX = "mix"
 ENSEMBLE = "ensemble"
-#: The options of each function that takes adapters or tasks; those of ``mix`` make shares of the tasks' sizes.
-OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
-    {
-        **METHODS,
-        MIX: {
-            "temperature": Option(1.0, "at least 1", lambda value: value >= 1),
-            "cap": Option(
-                0, "a whole number of rows from 1, or 0 for none", lambda value: value >= 0 and value == int(value)
-            ),
-        },
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -136,14 +89,14 @@ class Merge:
                 else "a weight of 0 takes the adapter out; leave the adapter out instead"
             )
         object.__setattr__(self, "weights", tuple(map(float, weights)))
-        object.__setattr__(self, "options", _filled(self.method, self.options))
+        object.__setattr__(self, "options", filled(self.method, self.options))
 
     def __str__(self) -> str:
         weighted = [
             str(part) if weight == 1 else f"{number(weight)}*{part}"
             for part, weight in zip(self.parts, self.weights, strict=True)
         ]
-        return _call(self.method, weighted, self.options)
+        return call_text(self.method, weighted, self.options)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -191,7 +144,7 @@ class Mix:
                 )
             object.__setattr__(self, "weights", tuple(map(float, self.weights)))
         else:
-            object.__setattr__(self, "options", _filled(MIX, self.options))
+            object.__setattr__(self, "options", filled(MIX, self.options))
 
     def __str__(self) -> str:
         parts = list(self.names)
@@ -201,7 +154,7 @@ class Mix:
                 name if weight == 1 and not equal else f"{number(weight)}*{name}"
                 for name, weight in zip(self.names, self.weights, strict=True)
             ]
-        return _call(MIX, parts, self.options)
+        return call_text(MIX, parts, self.options)
 
     @property
     def operands(self) -> tuple[Adapter, ...]:
@@ -291,12 +244,56 @@ class Ensemble:
         return _names(self.parts)
 
 
-Expression = Alone | Ensemble
+@dataclass(frozen=True)
+class Search:
+    """One adapter of the weights of several, which stand in proportions that are searched for on the target.
+
+    Huang et al. 2023, LoraHub, https://arxiv.org/abs/2307.13269; how stands in ``adapterstilts.training.searches``.
+
+    Raises:
+        ExpressionError: an option is none that ``search`` takes, there is one part only, or a part stands there twice.
+    """
+
+    parts: tuple[Adapter, ...]
+    options: tuple[tuple[str, float], ...] = ()
+    """All there are, in order; those that are left out are filled in."""
+
+    def __post_init__(self) -> None:
+        if len(self.parts) < 2:
+            raise ExpressionError(f"'{SEARCH}' of one adapter has no proportions to find; name at least two")
+        refuse_twice(self.parts)
+        object.__setattr__(self, "options", filled(SEARCH, self.options))
+
+    def __str__(self) -> str:
+        return call_text(SEARCH, list(map(str, self.parts)), self.options)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The intermediate tasks that the parts name, each once."""
+        return _names(self.parts)
+
+    @property
+    def adapter(self) -> str:
+        """Name of the adapter in the model: readable, and another one for each text."""
+        return _adapter_name(SEARCH, self.names, str(self))
+
+    @property
+    def average(self) -> Merge:
+        """The merge that the target adapter is trained on, from which the search starts."""
+        return Merge("avg", self.parts)
+
+    @property
+    def budget(self) -> int:
+        """How many proportions are tried, those of the average among them."""
+        return int(dict(self.options)["budget"])
+
+    @property
+    def seed(self) -> int:
+        """Of the directions in which the search sets out."""
+        return int(dict(self.options)["seed"])
 
 
-def number(value: float) -> str:
-    """Return a number as an expression writes it, which is read back as the same number."""
-    return str(int(value)) if value == int(value) else repr(float(value))
+Expression = Alone | Ensemble | Search
 
 
 def reduced(expression: Expression) -> Nothing | Single | Fusion:
@@ -307,6 +304,8 @@ def reduced(expression: Expression) -> Nothing | Single | Fusion:
     """
     if isinstance(expression, Ensemble):
         raise ExpressionError(f"'{expression}' is no one model; train and build each part by itself")
+    if isinstance(expression, Search):
+        return Single(expression.adapter)
     operands = tuple(Single(part.adapter) for part in expression.operands)
     if not operands:
         return Nothing()
@@ -314,14 +313,21 @@ def reduced(expression: Expression) -> Nothing | Single | Fusion:
 
 
 def members(expression: Expression) -> tuple[Alone, ...]:
-    """Return the expressions that a target adapter each is trained on: several for an ensemble, else the one."""
+    """Return the expressions that a target adapter each is trained on: several for an ensemble, else one."""
+    if isinstance(expression, Search):
+        return (expression.average,)
     return expression.parts if isinstance(expression, Ensemble) else (expression,)
 
 
 def needed(expression: Expression) -> tuple[Adapter, ...]:
-    """Return the adapters that must be there before a target's is trained: those under it, or that it starts from."""
+    """Return the adapters that must be there before a target's is trained: those under it, or that it starts from.
+
+    For a search they are the average and its parts.
+    """
     if isinstance(expression, Ensemble):
         return tuple(dict.fromkeys(adapter for part in expression.parts for adapter in needed(part)))
+    if isinstance(expression, Search):
+        return (expression.average, *expression.parts)
     return (expression.start,) if isinstance(expression, Chain) else expression.operands
 
 
@@ -334,35 +340,6 @@ def _leaves(part: Adapter) -> tuple[Single | Mix, ...]:
     if isinstance(part, Merge):
         return tuple(leaf for one in part.parts for leaf in _leaves(one))
     return (part,)
-
-
-def check_option(method: str, name: str, value: float) -> None:
-    """Refuse an option that a function does not take, or a value that the option cannot have.
-
-    Raises:
-        ExpressionError: says what there is.
-    """
-    known = OPTIONS[method]
-    if name not in known:
-        takes = f"it takes {', '.join(known)}" if known else "it takes none"
-        raise ExpressionError(f"'{method}' has no option '{name}'; {takes}")
-    if not known[name].fits(value):
-        raise ExpressionError(f"'{name}' of '{method}' must be {known[name].allowed}, not {number(value)}")
-
-
-def _filled(method: str, options: tuple[tuple[str, float], ...]) -> tuple[tuple[str, float], ...]:
-    """Return all options of a function in its order, after checking those that are given."""
-    given = dict(options)
-    for name, value in given.items():
-        check_option(method, name, value)
-    return tuple((name, float(given.get(name, option.default))) for name, option in OPTIONS[method].items())
-
-
-def _call(method: str, parts: list[str], options: tuple[tuple[str, float], ...]) -> str:
-    """Return the text of a function; options that have their default go without saying."""
-    known = OPTIONS[method]
-    said = [f"{name}={number(value)}" for name, value in options if value != known[name].default]
-    return f"{method}({', '.join(parts)}{'; ' if said else ''}{', '.join(said)})"
 
 
 def _adapter_name(method: str, names: tuple[str, ...], text: str) -> str:

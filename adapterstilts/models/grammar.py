@@ -2,7 +2,7 @@
 
 ::
 
-    expression := alone | "ensemble" "(" alone ("," alone)+ ")"
+    expression := alone | "ensemble" "(" alone ("," alone)+ ")" | "search" "(" adapter ("," adapter)* [options] ")"
     alone      := "none" | sum | "chain" "(" adapter ")"
     sum        := adapter ("+" adapter)*
     adapter    := NAME | "all" | METHOD "(" part ("," part)* [options] ")" | "mix" "(" task ("," task)* [options] ")"
@@ -25,10 +25,7 @@ from contextlib import contextmanager
 from adapterstilts.errors import ExpressionError
 from adapterstilts.models.expression import (
     ENSEMBLE,
-    METHODS,
-    MIX,
     NAME,
-    OPTIONS,
     Adapter,
     Alone,
     Chain,
@@ -38,19 +35,21 @@ from adapterstilts.models.expression import (
     Merge,
     Mix,
     Nothing,
+    Search,
     Single,
-    check_option,
     refuse_twice,
 )
+from adapterstilts.models.options import METHODS, MIX, OPTIONS, SEARCH, check_option
 
 #: The nine intermediate tasks of Phang et al. 2020 (https://arxiv.org/abs/2005.13013, table 1), in its order.
 ALL = ("anli", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "csqa")
 CHAIN = "chain"
-FUNCTIONS = (CHAIN, ENSEMBLE, *METHODS, MIX)
+FUNCTIONS = (CHAIN, ENSEMBLE, *METHODS, MIX, SEARCH)
 #: Functions that nothing may be joined to, and why; ``chain`` may stand in ``ensemble``.
 OUTERMOST = {
     CHAIN: "'chain' tells where the target adapter starts, and stands alone",
     ENSEMBLE: "'ensemble' averages the answers of whole models, and stands alone",
+    SEARCH: "'search' finds the weights of a merge on the target's rows, and stands alone",
 }
 DEEPEST = 6
 """How deep functions may be nested."""
@@ -79,7 +78,13 @@ class _Reader:
         start = self.position
         name = self.name("a task name")
         called = self.there("(")
-        found = self.ensemble(start) if called and name == ENSEMBLE else self.alone(name, start)
+        found: Expression
+        if called and name == ENSEMBLE:
+            found = self.ensemble(start)
+        elif called and name == SEARCH:
+            found = self.search(start)
+        else:
+            found = self.alone(name, start)
         if not self.ended:
             closed = called and name in OUTERMOST
             said = f"'{name}' stands alone; nothing may follow it" if closed else "only '+' joins adapters"
@@ -102,6 +107,11 @@ class _Reader:
         self.take(")", "',' or ')' is expected here; only '+' joins adapters")
         with self.marked(start):
             return Ensemble(tuple(parts))
+
+    def search(self, start: int) -> Search:
+        parts, _, options = self.arguments(SEARCH, 1)
+        with self.marked(start):
+            return Search(tuple(parts), tuple(options.items()))
 
     def alone(self, name: str, start: int) -> Alone:
         """Read what one target adapter is trained on, which begins with ``name``."""
@@ -155,12 +165,24 @@ class _Reader:
             raise self.error(start, f"there is no function '{name}'; there are {', '.join(FUNCTIONS)}")
         if depth > DEEPEST:
             raise self.error(start, f"functions are nested deeper than {DEEPEST} here")
+        parts, weights, options = self.arguments(name, depth)
+        given = () if set(weights) == {None} else tuple(1.0 if weight is None else weight for weight in weights)
+        with self.marked(start):
+            if name == MIX:
+                return Mix(tuple(leaf for part in parts for leaf in part.names), given, tuple(options.items()))
+            return Merge(name, tuple(parts), given, tuple(options.items()))
+
+    def arguments(self, name: str, depth: int) -> tuple[list[Adapter], list[float | None], dict[str, float]]:
+        """Read the parts of a function, the weight of each, and its options, from bracket to bracket."""
         self.take("(", "")
         parts: list[Adapter] = []
         weights: list[float | None] = []
         what = "a task" if name == MIX else "an adapter"
         while True:
+            before = self.position
             weight = self.weight(what)
+            if name == SEARCH and weight is not None:
+                raise self.error(before, "'search' finds the weights itself; leave them out")
             inside = self.position
             part = self.name(what)
             if name == MIX and self.there("("):
@@ -182,11 +204,7 @@ class _Reader:
                 if not self.taken(","):
                     break
         self.take(")", "',', ';' or ')' is expected here" if not options else "',' or ')' is expected here")
-        given = () if set(weights) == {None} else tuple(1.0 if weight is None else weight for weight in weights)
-        with self.marked(start):
-            if name == MIX:
-                return Mix(tuple(leaf for part in parts for leaf in part.names), given, tuple(options.items()))
-            return Merge(name, tuple(parts), given, tuple(options.items()))
+        return parts, weights, options
 
     def weight(self, of: str) -> float | None:
         if _NUMBER.match(self.text, self.position) is None:

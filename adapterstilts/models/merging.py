@@ -29,8 +29,24 @@ def average(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tens
     Raises:
         ExpressionError: a name or a shape differs; names it.
     """
-    nought = {key: tensor * 0 for key, tensor in states[0].items()}
-    return arithmetic(states, weights, nought, scale=1 / sum(weights))
+    return arithmetic(states, weights, _nought(states[0]), scale=1 / sum(weights))
+
+
+def combination(states: Sequence[State], weights: Sequence[float]) -> dict[str, Tensor]:
+    """Return the linear combination of the weights (Huang et al. 2023, LoraHub, https://arxiv.org/abs/2307.13269).
+
+    Of LoRA adapters A and B are combined each by themselves, as the paper does. Where all weights are 1 / n, it is the
+    ``average`` to the bit.
+
+    Args:
+        states: of the adapters, with equal names and shapes.
+        weights: one an adapter, of any sign and sum.
+
+    Raises:
+        ExpressionError: a name or a shape differs; names it.
+    """
+    count = len(states)
+    return arithmetic(states, [weight * count for weight in weights], _nought(states[0]), scale=1 / count)
 
 
 def arithmetic(states: Sequence[State], weights: Sequence[float], base: State, *, scale: float) -> dict[str, Tensor]:
@@ -150,6 +166,10 @@ def svd(
         up[:, :kept], down[:kept] = left[:, :kept] * root, root.unsqueeze(1) * right[:kept]
         merged[key], merged[other] = down, up
     return merged
+
+
+def _nought(state: State) -> dict[str, Tensor]:
+    return {key: tensor * 0 for key, tensor in state.items()}
 
 
 def _vectors(states: Sequence[State], base: State) -> list[Tensor]:

@@ -237,6 +237,9 @@ def _making(manifest: Mapping[str, Any]) -> str:
         "time": f"{resources['wall_seconds']} s on {resources.get('device', 'a cpu')}" if resources else "",
         "steps": f"{metrics['steps']}, the best after {metrics['best_step']}" if "best_step" in metrics else "",
         "validation": ", ".join(f"{name} {value:.2f}" for name, value in metrics.get("validation", {}).items()),
+        "weights": ", ".join(
+            f"{value:.3f} of `{_code(part)}`" for part, value in manifest.get("search", {}).get("weights", {}).items()
+        ),
         "inputs": _inputs(manifest),
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items()),
         "fingerprint": f"`{manifest['fingerprint']}`",

@@ -65,6 +65,7 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "data": dict,
     "mixture": dict,
     "metrics": dict,
+    "search": dict,
     "stopped_early": bool,
     "resources": dict,
     "versions": dict,
@@ -205,7 +206,8 @@ def foreign_manifest(folder: Path) -> dict[str, Any]:
         if not all(isinstance(item, str) for item in manifest.get(key, [])):
             raise refused(f"'{key}' holds something that is no text")
     _check_backbone(manifest["backbone"], refused)
-    _check_scores(manifest.get("metrics", {}), refused)
+    _check_numbers(manifest.get("metrics", {}), "metrics", "validation", refused)
+    _check_numbers(manifest.get("search", {}), "search", "weights", refused)
     if not _HASH.fullmatch(manifest["fingerprint"]) or fingerprint(manifest["identity"]) != manifest["fingerprint"]:
         raise refused("'fingerprint' is not the hash of 'identity'")
     if manifest["id"] != artifact_id(manifest["name"], manifest["fingerprint"]) or len(manifest["id"]) <= ID_DIGITS + 1:
@@ -225,11 +227,12 @@ def _check_backbone(told: Mapping[str, Any], refused: Any) -> None:
         raise refused(f"'backbone' is no name and commit: {_short(told['id'])}, {_short(told['revision'])}")
 
 
-def _check_scores(metrics: Mapping[str, Any], refused: Any) -> None:
-    scores = metrics.get("validation", {})
-    numbers: list[Any] = list(scores.values()) if isinstance(scores, dict) else [None]
+def _check_numbers(told: Mapping[str, Any], field: str, key: str, refused: Any) -> None:
+    """Check the numbers that a field holds under a key, where it has that."""
+    given = told.get(key, {})
+    numbers: list[Any] = list(given.values()) if isinstance(given, dict) else [None]
     if not all(type(value) in (int, float) and math.isfinite(value) for value in numbers):
-        raise refused("'metrics.validation' holds something that is no number")
+        raise refused(f"'{field}.{key}' holds something that is no number")
 
 
 def _check_told(manifest: Mapping[str, Any], refused: Any) -> None:
@@ -237,9 +240,9 @@ def _check_told(manifest: Mapping[str, Any], refused: Any) -> None:
     backbone, identity = manifest["backbone"], manifest["identity"]
     if manifest.get("tokenizer") != {"id": backbone["id"], "revision": backbone["revision"]}:
         raise refused("'tokenizer' is not that of 'backbone'")
-    for key in ("wall_seconds", "trained_parameters"):
-        if type(manifest.get("resources", {}).get(key, 0)) not in (int, float):
-            raise refused(f"'resources.{key}' is no number")
+    for field, key in (("resources", "wall_seconds"), ("resources", "trained_parameters"), ("search", "budget")):
+        if type(manifest.get(field, {}).get(key, 0)) not in (int, float):
+            raise refused(f"'{field}.{key}' is no number")
     if manifest.get("fused_on", "intermediate") != "intermediate":
         raise refused(f"'fused_on' is {_short(manifest['fused_on'])}")
     if "task" in manifest:

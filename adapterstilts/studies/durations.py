@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapterstilts.models.grammar import parse
+from adapterstilts.models.options import SEARCH
 from adapterstilts.models.saved import MERGED
 from adapterstilts.store.artifacts import Artifact
 
@@ -60,6 +61,9 @@ def amount(manifest: Mapping[str, Any]) -> float:
     """
     if manifest["kind"] == MERGED:
         return len(manifest.get("inputs", ()))
+    if SEARCH in manifest:
+        rows = manifest.get("data", {}).get("validation", {}).get("rows", 0)
+        return float(manifest[SEARCH].get("budget", 0) * rows)
     if manifest["kind"] == "evaluation":
         return sum(told.get("examples", 0) for told in manifest.get("metrics", {}).values())
     return sum(_examples(part) for part in (manifest.get("mixture") or {"": manifest}).values())
@@ -78,7 +82,7 @@ def _subject(artifact: Artifact) -> tuple[Any, ...]:
     manifest = artifact.manifest
     if artifact.kind == MERGED:
         return MERGED, manifest.get("identity", {}).get("method")
-    return artifact.kind, manifest.get("task"), tuple(manifest.get("tasks", ()))
+    return artifact.kind, manifest.get("task"), tuple(manifest.get("tasks", ())), SEARCH in manifest
 
 
 def _likeness(one: Artifact, other: Artifact) -> int:

@@ -15,6 +15,7 @@ from adapterstilts.data.rows import rows_kept
 from adapterstilts.errors import AdapterStiltsError, ExpressionError, GridError, SettingsError
 from adapterstilts.models.expression import ENSEMBLE, Expression, Single, trained_parts
 from adapterstilts.models.grammar import parse
+from adapterstilts.models.options import SEARCH
 from adapterstilts.models.saved import MERGED
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
@@ -24,8 +25,9 @@ from adapterstilts.studies.requests import Folder
 from adapterstilts.studies.transfer import Transfer, compose
 
 IN_STORE = "in store"
-#: What a stage of a kind that is not in the store has to undergo; all others are trained.
-TO_DO = {"evaluation": "to evaluate", MERGED: "to merge", ENSEMBLE: "to join"}
+#: What a stage that is not in the store has to undergo, by its kind, or a target's whose weights are searched for; all
+#: others are trained.
+TO_DO = {"evaluation": "to evaluate", MERGED: "to merge", ENSEMBLE: "to join", SEARCH: "to search"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class PlannedStage:
     """Its id."""
     seed: int | None
     state: str
-    """``in store``, ``to train``, ``to merge``, ``to join`` or ``to evaluate``."""
+    """``in store``, ``to train``, ``to merge``, ``to join``, ``to search`` or ``to evaluate``."""
     seconds: float | None
     """What it took, or about what it will take; None where nothing is known."""
 
@@ -198,7 +200,9 @@ def _stages(
             name=str(artifact.manifest["name"]),
             artifact=artifact.id,
             seed=artifact.manifest.get("settings", {}).get("seed"),
-            state=TO_DO.get(artifact.kind, "to train") if lacking else IN_STORE,
+            state=TO_DO.get(SEARCH if SEARCH in artifact.manifest else artifact.kind, "to train")
+            if lacking
+            else IN_STORE,
             seconds=times.estimate(artifact) if lacking else seconds_taken(artifact),
         )
 

@@ -15,7 +15,7 @@ from adapterstilts.evaluation.sentence_search import run_search, search_for
 from adapterstilts.evaluation.sentence_vectors import DEFAULT_POOLING, check_pooling
 from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest
 from adapterstilts.models.backbone import input_limit
-from adapterstilts.models.expression import Chain, Ensemble, Expression, Fusion, Nothing
+from adapterstilts.models.expression import Chain, Ensemble, Expression, Fusion, Nothing, Search
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.transfer import Transfer, evaluation_json
@@ -39,7 +39,7 @@ def check_retrieval(
     """Refuse what has no meaning without a target stage; return the layer, None for ``auto``.
 
     Raises:
-        ExpressionError: a fusion that would have to be trained with a target, or an ensemble, was asked for.
+        ExpressionError: a fusion that would have to be trained with a target, an ensemble or a search was asked for.
         SettingsError: settings of a training, several seeds, or no layer were given.
     """
     if isinstance(expression, Fusion) and not fused_on:
@@ -57,6 +57,11 @@ def check_retrieval(
         raise ExpressionError(
             f"'{expression}' averages the answers of trained adapters, and '{task.name}' trains none: it compares the "
             f"vectors of one encoder. Name one part: {' or '.join(repr(str(part)) for part in expression.parts)}."
+        )
+    if isinstance(expression, Search):
+        raise ExpressionError(
+            f"'{expression}' finds weights on the rows that a target is trained and validated on, and '{task.name}' "
+            f"trains nothing. Say '{expression.average}'."
         )
     used = (*USED, "fusion_dropout") if fused_on else USED
     if idle := [name for name, value in given.items() if value is not None and name not in used]:

@@ -17,7 +17,7 @@ from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.evaluation.fusion_attention import Weight, check_fused, run_attention
 from adapterstilts.evaluation.zero_shot import Evaluation, more_dropped, run_evaluation, task_of
 from adapterstilts.models.backbone import identify, input_limit, layer_count
-from adapterstilts.models.expression import Ensemble, Expression, Fusion, Nothing, members, needed
+from adapterstilts.models.expression import Ensemble, Expression, Fusion, Nothing, Search, members, needed
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.languages import LanguageAdapter, own_language
@@ -32,6 +32,7 @@ from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.ensembles import EnsembleStage, check_ensemble, run_ensemble
 from adapterstilts.training.recipes import recipe_settings
+from adapterstilts.training.searches import SearchStage, run_weight_search
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
 
@@ -177,8 +178,9 @@ def compose(
 
     Args:
         expression: ``mnli+squad`` (fusion), ``squad`` (stack), ``avg(mnli, squad)`` (merge), ``mix(mnli, squad)``
-            (trained on both), ``chain(squad)``, ``none`` or ``ensemble(mnli, squad)`` (averaged answers); all there is
-            stands in ``adapterstilts.models.grammar``.
+            (trained on both), ``chain(squad)``, ``none``, ``ensemble(mnli, squad)`` (averaged answers) or
+            ``search(mnli, squad)`` (a merge whose weights suit the target); all there is stands in
+            ``adapterstilts.models.grammar``.
         target: name of a target task.
         suite, backbone, revision, data_root, store, settings, reporter, report_to: as for ``train_intermediate``;
             the settings are those of the target stage.
@@ -281,6 +283,12 @@ def compose(
                 stages += [result.to_json() for result in targets]
                 ensemble = EnsembleStage(parsed, tuple(result.artifact for result in targets))
                 targets = [run_ensemble(ensemble, kept, reporter=reporter)]
+            elif isinstance(parsed, Search):
+                stages += [result.to_json() for result in targets]
+                average, *parts = inputs
+                start = stage_for(seed, parsed.average, (average,))
+                search_stage = SearchStage(parsed, start, targets[0].artifact, tuple(parts))
+                targets = [run_weight_search(search_stage, kept, reporter=reporter)]
             systems += targets
         baselines.append(trained(seed, Nothing()))
     results = systems or baselines

@@ -47,7 +47,7 @@ class Suite:
     languages: Mapping[str, Language]
     typology: Mapping[str, Typology] = field(default_factory=dict)
     """By code; empty where the suite does not know how its languages differ."""
-    distance_between: Callable[[str, str], float] | None = None
+    distance_between: Callable[[str, str], float] | None = field(default=None, compare=False)
     """Distance of two languages by their codes, 0 to 1; None where the suite does not know how its languages differ."""
 
     def task(self, name: str, kind: Kind | None = None) -> TaskSpec:

@@ -10,16 +10,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, get_args
+from typing import Any
 
 from adapterstilts.errors import nearest
 from adapterstilts.fingerprints import fingerprint
 from adapterstilts.tasks.columns import Column
 from adapterstilts.tasks.languages import LANGUAGES
-from adapterstilts.tasks.spec import FORMAT_FIELDS, LAB, SPLITS, Kind, Source, Split, TaskSpec
+from adapterstilts.tasks.spec import FORMAT_FIELDS, LAB, SPLITS, Source, Split, TaskSpec
 from adapterstilts.tasks.strict_yaml import Faults, read_mapping
 
 SOURCE_LANGUAGE = "en"
+KINDS = ("intermediate", "target")
 #: Metrics that can score a format's answers.
 METRICS_OF: Mapping[str, tuple[str, ...]] = {
     "classification": ("accuracy", "accuracy_f1"),
@@ -75,7 +76,7 @@ def read_task_file(path: Path, known: Mapping[str, TaskSpec]) -> TaskSpec:
         faults.add("name", f"there is a task '{name}' already; take another name")
     elif name in RESERVED:
         faults.add("name", f"'{name}' is kept for something else; take another name")
-    kind = faults.one_of(given, "kind", get_args(Kind))
+    kind = faults.one_of(given, "kind", KINDS)
     form = faults.one_of(given, "format", tuple(METRICS_OF))
     metric = faults.one_of(given, "metric", METRICS_OF[form]) if form else ""
     labels = _labels(given, form, metric, faults)

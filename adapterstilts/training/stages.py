@@ -25,6 +25,7 @@ from adapterstilts.models.full import FULL, check_alike, check_full
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.languages import language_json, put_on_language
 from adapterstilts.models.layers import check_layers, leaving_out
+from adapterstilts.models.options import SEARCH
 from adapterstilts.models.saved import (
     COMPOSITION,
     FUSED,
@@ -246,6 +247,7 @@ class StageResult:
         """Return the stage as the command line's documents tell it."""
         manifest = self.artifact.manifest
         done = {"evaluation": "evaluated", "merged": "merged", "ensemble": "joined"}.get(self.artifact.kind, "trained")
+        done = "searched" if SEARCH in manifest else done
         return {
             "kind": self.artifact.kind,
             "name": str(manifest["name"]),
@@ -266,7 +268,8 @@ def baseline_of(artifact: Artifact) -> str:
     if artifact.kind == ENSEMBLE:
         return str(identity["baseline"])
     settings = {**identity["settings"], "fusion_dropout": None}
-    return fingerprint({**identity, "expression": "none", "inputs": [], "settings": settings})
+    trained = {key: value for key, value in identity.items() if key != SEARCH}  # how the weights below were found
+    return fingerprint({**trained, "expression": "none", "inputs": [], "settings": settings})
 
 
 def run_stage(

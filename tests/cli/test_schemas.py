@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ def test_a_schema_is_one_and_describes_itself(path: Path) -> None:
 def test_each_command_with_a_document_has_a_schema() -> None:
     names = {path.name.removesuffix(".schema.json") for path in SCHEMAS.glob("*.json")}
     of_several = {"compose_grid", "compose_plan"}
-    assert names == {command.replace("-", "_") for command in COMMANDS if command != "predict"} | of_several
+    assert names == {re.sub("[- ]", "_", command) for command in COMMANDS if command != "predict"} | of_several
     for command in COMMANDS:
-        full = ("runs", "show") if command == "runs" else (command,)
+        full = ("runs", "show") if command == "runs" else tuple(command.split())
         assert ("--json" in call(*full, "--help").stdout) is (command != "predict")
 
 

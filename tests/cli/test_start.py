@@ -39,7 +39,7 @@ print(json.dumps(told))
 
 def test_help_and_lists_come_without_heavy_imports(tmp_path: Path) -> None:
     calls = [["--help"], ["--version"], ["tasks"], ["tasks", "--json"], ["languages"], ["runs"]]
-    calls += [[command, "--help"] for command in COMMANDS]
+    calls += [[*command.split(), "--help"] for command in COMMANDS]
     result = subprocess.run(
         [sys.executable, "-c", LIGHT_START, json.dumps(calls)],
         capture_output=True,
@@ -49,7 +49,7 @@ def test_help_and_lists_come_without_heavy_imports(tmp_path: Path) -> None:
     )
     told = json.loads(result.stdout)
     assert {name: heavy for name, (heavy, _) in told.items() if heavy} == {}
-    assert all(command in told["--help"][1] for command in COMMANDS)
+    assert all(command.split()[0] in told["--help"][1] for command in COMMANDS)
     assert told["--version"][1] == f"adapterstilts {__version__}\n"
     assert all(task in told["tasks"][1] for task in TASKS)
     assert "--gradient-accumulation" in told["compose --help"][1]

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from adapterstilts.errors import ExpressionError
 from adapterstilts.models.expression import (
-    METHODS,
     NAME,
-    OPTIONS,
     Adapter,
     Alone,
     Chain,
@@ -22,6 +20,7 @@ from adapterstilts.models.expression import (
     Merge,
     Mix,
     Nothing,
+    Search,
     Single,
     members,
     needed,
@@ -29,6 +28,7 @@ from adapterstilts.models.expression import (
     trained_parts,
 )
 from adapterstilts.models.grammar import ALL, DEEPEST, parse
+from adapterstilts.models.options import METHODS, OPTIONS
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True).filter(lambda name: name not in ("none", "all"))
 #: Values that the options take.
@@ -37,6 +37,7 @@ VALUES = {
     "density": st.floats(0.001, 1),
     "drop": st.floats(0, 0.999),
     "temperature": st.floats(1, 1e6),
+    "budget": st.integers(2, 999).map(float),
 }
 WHOLE = st.integers(0, 99).map(float)
 
@@ -65,22 +66,25 @@ def mixes(draw: st.DrawFn) -> Mix:
 
 
 ADAPTERS: st.SearchStrategy[Adapter] = st.recursive(NAMES.map(Single) | mixes(), merges, max_leaves=4)
+JOINED = st.lists(ADAPTERS, min_size=2, max_size=4, unique=True).map(tuple)
 ALONE: st.SearchStrategy[Alone] = st.one_of(
     st.builds(Nothing),
     ADAPTERS,
-    st.lists(ADAPTERS, min_size=2, max_size=4, unique=True).map(lambda parts: Fusion(tuple(parts))),
+    JOINED.map(Fusion),
     ADAPTERS.map(Chain),
 )
-EXPRESSIONS: st.SearchStrategy[Expression] = ALONE | st.lists(ALONE, min_size=2, max_size=3, unique=True).map(
-    lambda parts: Ensemble(tuple(parts))
+EXPRESSIONS: st.SearchStrategy[Expression] = st.one_of(
+    ALONE,
+    st.lists(ALONE, min_size=2, max_size=3, unique=True).map(lambda parts: Ensemble(tuple(parts))),
+    st.builds(Search, JOINED, options_of("search")),
 )
 #: Pieces that together make right and wrong expressions, with neighbours that run into each other.
 PIECES = st.lists(
     st.sampled_from(
         [
             *"+*,;=()_7Aé \t\n",
-            *"mnli squad none all avg ties mix chain avg( svd( mix( chain( ensemble(".split(),
-            *"density rank cap 0.5 -1 1e999 =0.5".split(),
+            *"mnli squad none all avg ties mix chain avg( svd( mix( chain( ensemble( search(".split(),
+            *"density rank cap budget 0.5 -1 1e999 =0.5".split(),
         ]
     ),
     max_size=14,
@@ -177,6 +181,16 @@ MNLI, SQUAD = Single("mnli"), Single("squad")
         ("ensemble(mix(mnli, squad), mnli)", Ensemble((Mix(("mnli", "squad")), MNLI)), ("mnli", "squad")),
         ("ensemble( all , none)", Ensemble((*map(Single, ALL), Nothing())), ALL),
         ("ensemble(all+qnli, mnli)", Ensemble((Fusion(tuple(map(Single, (*ALL, "qnli")))), MNLI)), (*ALL, "qnli")),
+        ("search", Single("search"), ("search",)),
+        ("search(mnli, squad)", Search((MNLI, SQUAD)), ("mnli", "squad")),
+        (
+            "search(avg(mnli, 2*qqp), mix(mnli, squad); seed=3)",
+            Search(
+                (Merge("avg", (MNLI, Single("qqp")), (1, 2)), Mix(("mnli", "squad"))), (("budget", 40), ("seed", 3))
+            ),
+            ("mnli", "qqp", "squad"),
+        ),
+        ("search(all; budget=100)", Search(tuple(map(Single, ALL)), (("budget", 100),)), ALL),
         ("avg(0.5*all)", Merge("avg", tuple(map(Single, ALL)), (0.5,) * 9), ALL),
     ],
 )
@@ -197,6 +211,8 @@ def test_what_an_expression_names(text: str, expression: object, names: tuple[st
         ("mix(squad,mnli; cap=9, temperature=2.5)", "mix(squad, mnli; temperature=2.5, cap=9)"),
         ("mix(1.0*mnli,squad)", "mix(1*mnli, 1*squad)"),
         ("mix(1*mnli,0.50*squad)", "mix(mnli, 0.5*squad)"),
+        ("search( squad,mnli ;seed = 0,budget=40.0)", "search(squad, mnli)"),
+        ("search(squad,mnli;seed=2,budget=9)", "search(squad, mnli; budget=9, seed=2)"),
         ("ensemble(squad,ties(mnli,qqp;scale=1),mnli + squad)", "ensemble(squad, ties(mnli, qqp), mnli+squad)"),
     ],
 )
@@ -236,6 +252,20 @@ def test_what_each_part_of_an_ensemble_needs() -> None:
     assert members(SQUAD) == (SQUAD,)
     with pytest.raises(ExpressionError, match="is no one model"):
         reduced(ensemble)
+
+
+def test_a_search_starts_from_a_target_on_the_average() -> None:
+    search = parse("search(mnli, avg(squad, qqp); budget=9)")
+    assert isinstance(search, Search)
+    parts = (MNLI, Merge("avg", (SQUAD, Single("qqp"))))
+    average = Merge("avg", parts)
+    assert (search.average, search.budget, search.seed) == (average, 9, 0)
+    assert members(search) == (average,)
+    assert needed(search) == (average, *parts)
+    assert trained_parts(search) == (MNLI, SQUAD, Single("qqp"))
+    assert reduced(search) == Single(search.adapter)
+    assert search.adapter.startswith("search_mnli_squad_qqp_")
+    assert search.adapter != average.adapter
 
 
 @pytest.mark.parametrize(
@@ -315,6 +345,23 @@ def test_what_each_part_of_an_ensemble_needs() -> None:
         ("ensemble(qqp, squad; seed=1)", 19, "',' or ')' is expected here"),
         ("ensemble(qqp, mnli+none)", 19, "'none' means no intermediate task"),
         ("ensemble()", 9, "a part of the ensemble is expected here"),
+        ("search(mnli)", 0, "'search' of one adapter has no proportions to find; name at least two"),
+        ("search(mnli, squad, mnli)", 20, "'mnli' stands here a second time"),
+        ("search(mnli, 2*squad)", 13, "'search' finds the weights itself; leave them out"),
+        ("search(mnli, none)", 13, "'none' is no adapter"),
+        ("search(mnli+squad, qqp)", 11, "',', ';' or ')' is expected here"),
+        ("search(chain(mnli), qqp)", 7, "'chain' tells where the target adapter starts, and stands alone"),
+        ("search(search(mnli, squad), qqp)", 7, "'search' finds the weights of a merge on the target's rows"),
+        ("search(ensemble(mnli, squad), qqp)", 7, "and stands alone"),
+        ("ensemble(search(mnli, squad), qqp)", 9, "and stands alone"),
+        ("qqp+search(mnli, squad)", 4, "and stands alone"),
+        ("avg(qqp, search(mnli, squad))", 9, "and stands alone"),
+        ("chain(search(mnli, squad))", 6, "and stands alone"),
+        ("search(mnli, squad)+qqp", 19, "'search' stands alone; nothing may follow it"),
+        ("search(mnli, squad; budget=1)", 20, "'budget' of 'search' must be a whole number from 2, not 1"),
+        ("search(mnli, squad; budget=2.5)", 20, "'budget' of 'search' must be a whole number from 2, not 2.5"),
+        ("search(mnli, squad; seed=-1)", 20, "'seed' of 'search' must be a whole number from 0, not -1"),
+        ("search(mnli, squad; rank=2)", 20, "'search' has no option 'rank'; it takes budget, seed"),
         ("mnli+chain(squad)", 5, "and stands alone"),
         ("avg(chain(squad), mnli)", 4, "and stands alone"),
         ("chain(mnli, squad)", 10, "'chain' takes one adapter"),

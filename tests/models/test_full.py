@@ -53,7 +53,14 @@ def test_whole_backbones_cannot_be_joined() -> None:
             Composition(Single("mnli"), "xnli", HEAD, adapters)
     check_full(parse("none"))
     check_full(parse("chain(mnli)"))
-    for text in ("mnli", "mnli+squad", "avg(mnli, squad)", "mix(mnli, squad)", "chain(avg(mnli, squad))"):
+    for text in (
+        "mnli",
+        "mnli+squad",
+        "avg(mnli, squad)",
+        "mix(mnli, squad)",
+        "chain(avg(mnli, squad))",
+        "search(mnli, squad)",
+    ):
         with pytest.raises(ExpressionError, match=r"Type 'chain\(mnli\)'"):
             check_full(parse(text))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapterstilts.errors import ExpressionError
-from adapterstilts.models.merging import arithmetic, average, dare, svd, ties
+from adapterstilts.models.merging import arithmetic, average, combination, dare, svd, ties
 
 BASE = {"a": torch.tensor([1.0, 1.0]), "b": torch.tensor([[1.0, 1.0, 1.0]])}
 #: Task vectors (4, -1, 0.5, 2, -3) and (-2, -1, 1, 2, 5).
@@ -31,6 +31,19 @@ def test_the_average_of_an_adapter_with_itself_is_that_adapter(weights: list[flo
     merged = average([FIRST] * len(weights), weights)
     for key, tensor in FIRST.items():
         torch.testing.assert_close(merged[key], tensor)
+
+
+def test_a_combination_is_the_weighted_sum() -> None:
+    assert flat(combination([FIRST, SECOND], [1.5, -0.5])) == [8.0, 0.0, 1.25, 3.0, -6.0]
+    assert flat(combination([FIRST, SECOND], [0.0, 0.0])) == [0.0] * 5
+
+
+@pytest.mark.parametrize("count", [2, 3, 7, 9, 49])
+def test_the_combination_of_equal_shares_is_the_average_to_the_bit(count: int) -> None:
+    generator = torch.Generator().manual_seed(count)
+    states = [{"a": torch.randn(50, generator=generator)} for _ in range(count)]
+    average_of_all = average(states, [1.0] * count)["a"]
+    assert torch.equal(combination(states, [1 / count] * count)["a"], average_of_all)
 
 
 def test_arithmetic_adds_scaled_task_vectors() -> None:

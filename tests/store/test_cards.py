@@ -146,3 +146,10 @@ def test_a_text_stays_in_its_cell_and_in_the_metadata() -> None:
     assert metadata(text)["tags"][3] == "own: [x"
     assert "\n# Title" not in text
     assert "`a|b --- 'x' <script>`" in text, "inside of backticks nothing is markup"
+
+
+def test_a_search_tells_the_weights_that_it_found() -> None:
+    told = {"weights": {"mnli": 0.71849, "avg(qqp, squad)": -0.1}}
+    manifest = {**MANIFEST, "expression": "search(mnli, avg(qqp, squad))", "search": told}
+    assert "| weights | 0.718 of `mnli`, -0.100 of `avg(qqp, squad)` |" in card(manifest, FACTS)
+    assert "| weights |" not in card(MANIFEST, FACTS)

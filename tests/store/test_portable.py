@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from adapterstilts.errors import ArtifactError
-from adapterstilts.store.portable import check_name, check_portable, check_size, is_local, portable, read_json
+from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
+from adapterstilts.store.artifacts import artifact_id, write_json
+from adapterstilts.store.portable import (
+    check_name,
+    check_portable,
+    check_size,
+    foreign_manifest,
+    is_local,
+    portable,
+    read_json,
+)
 
 MANIFEST: dict[str, Any] = {
     "id": "squad-000000000000",
@@ -115,3 +125,49 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert read_json(tmp_path / "real.json") == {}
     with pytest.raises(ArtifactError, match=r"link\.json"):
         read_json(tmp_path / "link.json")
+
+
+@pytest.mark.parametrize(
+    ("search", "says"),
+    [
+        ({"budget": 40, "weights": {"mnli": 0.7, "squad": -0.1}}, ""),
+        ({}, ""),
+        ([0.7, -0.1], "'search' is"),
+        ({"weights": [0.7, -0.1]}, "'search.weights' holds something that is no number"),
+        ({"weights": {"mnli": "0.7"}}, "'search.weights' holds something that is no number"),
+        ({"weights": {"mnli": True}}, "'search.weights' holds something that is no number"),
+        ({"budget": "40"}, "'search.budget' is no number"),
+        ({"weights": {"mnli\n": 0.7}}, "holds signs that no name has"),
+    ],
+)
+def test_searched_weights_of_others_are_numbers(search: Any, says: str, tmp_path: Path) -> None:
+    expression = "search(mnli, squad)"
+    identity = {"kind": "target", "task": {"name": "xnli"}, "settings": {}, "expression": expression}
+    key = fingerprint(identity)
+    backbone = MANIFEST["backbone"]
+    told = {
+        "format_version": FORMAT_VERSION,
+        "kind": "target",
+        "id": artifact_id("xnli", key),
+        "name": "xnli",
+        "fingerprint": key,
+        "created": "2026-01-01T00:00:00+00:00",
+        "task": "xnli",
+        "expression": expression,
+        "labels": [],
+        "backbone": backbone,
+        "tokenizer": {"id": backbone["id"], "revision": backbone["revision"]},
+        "settings": {},
+        "identity": identity,
+        "data": {},
+        "metrics": {"validation": {"accuracy": 50.0}},
+        "resources": {},
+        "files": {"composition.json": "1" * 64, "head.safetensors": "2" * 64},
+        "search": search,
+    }
+    write_json(tmp_path / "manifest.json", told)
+    if says:
+        with pytest.raises(ArtifactError, match=says):
+            foreign_manifest(tmp_path)
+    else:
+        assert foreign_manifest(tmp_path)["search"] == search

@@ -28,6 +28,7 @@ def artifact(number: int, kind: str, seconds: float | None = None, **manifest: A
         ({"kind": "target", "settings": {"steps": None, "epochs": 3.0}, "data": {"train": {"rows": 50}}}, 150),
         ({"kind": "evaluation", "metrics": {"en": {"examples": 5}, "de": {"examples": 7}}}, 12),
         ({"kind": "merged", "inputs": ["one", "other"]}, 2),
+        ({"kind": "target", "search": {"budget": 40}, "data": {"validation": {"rows": 9}}, "settings": STEPS}, 360),
         (
             {
                 "kind": "mixed",
@@ -49,6 +50,13 @@ def test_what_goes_through_the_model(manifest: dict[str, Any], examples: float) 
 def test_twice_as_many_steps_take_twice_as_long() -> None:
     past = PastTimes([artifact(1, "target", 30.0, task="xnli")])
     assert past.estimate(artifact(2, "target", task="xnli", settings=STEPS | {"steps": 20})) == 60
+
+
+def test_a_search_tells_of_searches_alone() -> None:
+    searching = {"task": "xnli", "search": {"budget": 40}, "data": {"validation": {"rows": 9}}}
+    past = PastTimes([artifact(1, "target", 30.0, task="xnli"), artifact(2, "target", 8.0, **searching)])
+    assert past.estimate(artifact(3, "target", **searching | {"search": {"budget": 20}})) == 4
+    assert past.estimate(artifact(4, "target", task="xnli")) == 30
 
 
 def test_the_newest_of_the_most_alike_expression_tells() -> None:

@@ -17,8 +17,11 @@ from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, 
 from adapterstilts.evaluation.zero_shot import predictions_file
 from adapterstilts.models.saved import read_adapter, read_composition
 from adapterstilts.store.artifacts import Store
+from adapterstilts.store.portable import foreign_manifest
 from adapterstilts.studies.exporting import export
+from adapterstilts.studies.plans import plan_grid
 from adapterstilts.studies.prediction import predict
+from adapterstilts.studies.sharing import push
 from adapterstilts.studies.transfer import Transfer, compose, evaluate, train_intermediate
 from adapterstilts.training.mix_trainer import MixTrainer
 
@@ -293,3 +296,72 @@ def test_parts_of_an_ensemble_that_cannot_be_fused_are_told_before_anything_is_t
     with pytest.raises(ExpressionError, match="only bottleneck adapters"):
         compose("ensemble(none, mnli+hellaswag)", target="xnli", **common | {"settings": settings}, store=store.home)
     assert kept_in(store.home) == []
+
+
+# Searched weights
+
+
+def test_a_search_starts_from_the_target_on_the_average_and_is_used_like_any_target(
+    composed: Transfer, copy: Path, common: dict[str, Any]
+) -> None:
+    expression = "search(mnli, squad; budget=4)"
+    planned = plan_grid([expression], ["xnli"], **common, store=copy, max_eval_examples=15)
+    made = compose(expression, target="xnli", **common, store=copy, max_eval_examples=15)
+    assert made.composition == expression
+    assert made.same_training_data == ("mnli",)
+    told = [(stage["kind"], stage["name"], stage["state"]) for stage in made.stages]
+    assert told == [
+        ("intermediate", "mnli", "reused"),
+        ("intermediate", "squad", "reused"),
+        ("merged", "avg(mnli, squad)", "merged"),
+        ("target", "xnli.avg(mnli, squad)", "trained"),
+        ("target", f"xnli.{expression}", "searched"),
+        ("target", "xnli.none", "reused"),
+        ("evaluation", f"xnli.{expression}.test", "evaluated"),
+        ("evaluation", "xnli.none.test", "reused"),
+    ]
+    states = {"reused": "in store", "trained": "to train", "evaluated": "to evaluate"}
+    states |= {"merged": "to merge", "searched": "to search"}
+    assert [(stage.kind, stage.name, stage.state) for stage in planned.stages] == [
+        (kind, name, states[state]) for kind, name, state in told
+    ]
+    assert [stage.artifact for stage in planned.stages] == [stage["artifact"] for stage in made.stages]
+    validate(planned.to_json(), "compose_plan")
+    validate(made.to_json(), "compose")
+    (artifact,) = made.artifacts
+    validate({"path": str(artifact.path), **artifact.manifest}, "runs")
+    assert made.baselines[0].id == composed.baselines[0].id
+
+    again = evaluate(artifact.id, store=copy, data_root=common["data_root"], max_eval_examples=15)
+    assert (again.composition, again.evaluations) == (expression, made.evaluations)
+    assert again.baselines == made.baselines, "the baseline is found"
+    (answer,) = predict(artifact.id, [json.dumps({"text": "the cat sees a tree", "text_pair": "a tree"})], store=copy)
+    assert answer["answer"] in ("entailment", "neutral", "contradiction")
+    before = kept_in(copy)
+    again = compose(expression, target="xnli", **common, store=copy, max_eval_examples=15)
+    assert {stage["state"] for stage in again.stages} == {"reused"}
+    assert kept_in(copy) == before
+    pushed = push(artifact.id, "alice/searched", dry_run=copy.parent / "pushed", store=copy)
+    assert "of `mnli`" in pushed.card
+    assert foreign_manifest(copy.parent / "pushed")["search"] == artifact.manifest["search"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "options", "says"),
+    [
+        ("search(mnli, mnli)", {}, "'mnli' stands here a second time"),
+        ("search(mnli, svd(mnli, squad))", {}, "svd merges the updates of LoRA"),
+        (
+            "search(mnli, squad)",
+            {"target": "tatoeba", "settings": {"max_length": 32}},
+            r"and 'tatoeba' trains nothing\. Say 'avg\(mnli, squad\)'\.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_search_is_told_before_anything_is_trained(
+    expression: str, options: dict[str, Any], says: str, copy: Path, common: dict[str, Any], no_training: None
+) -> None:
+    before = kept_in(copy)
+    with pytest.raises(ExpressionError, match=says):
+        compose(expression, **{"target": "xnli", **common, "store": copy, **options})
+    assert kept_in(copy) == before
