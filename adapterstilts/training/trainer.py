@@ -7,6 +7,7 @@ columns, the choice and restoring of the best state with its head, and the check
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -109,6 +110,9 @@ class StiltsTrainer(ResumableTrainer):
         self._before = self._started = 0.0
         planned = planned_steps(len(encoded), settings)
         every = max(1, math.ceil(planned / settings.evaluations))
+        # Arguments with bf16 leave this behind, and those without take it from there: the next training, too, would be
+        # one in bf16.
+        os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if settings.precision == "bf16" else "no"
         arguments = TrainingArguments(
             output_dir=output_dir,
             num_train_epochs=settings.epochs,

@@ -68,6 +68,16 @@ def test_the_same_seed_gives_the_same_to_the_bit(task_name: str, expression: str
     assert first_curve != other_curve
 
 
+def test_a_training_in_half_precision_leaves_the_next_one_alone(setup: MakeSetup) -> None:
+    def losses(precision: str) -> list[float]:
+        curve = setup("mnli", precision=precision).trainer.fit().curve
+        return [record["loss"] for record in curve if "loss" in record]
+
+    before, half = losses("fp32"), losses("bf16")
+    assert half != before
+    assert losses("fp32") == before
+
+
 # It changes only what it may
 
 
