@@ -382,7 +382,7 @@ def hub() -> Hub:
     asked_for = offline_requested()  # asked first, since a Hub that does not answer sets it for the clients
     if asked_for or not hub_reachable():
         asked = "HF_HUB_OFFLINE is set" if asked_for else f"{hub_endpoint()} does not answer"
-        raise DataUnavailableError(f"The Hub cannot be reached: {asked}. `push --dry-run DIR` works without it.")
+        raise DataUnavailableError(f"The Hub cannot be reached: {asked}. Only `push --dry-run DIR` works without it.")
     return Hub(hub_endpoint())
 
 
