@@ -42,20 +42,20 @@ def write_library_files(
     composition = composed.composition
     if composition.full:
         return
-    top, names = composition.top, composition.expression.names
-    root = folder / FOLDER if names else folder
+    top, names, several = composition.top, composition.expression.names, len(composition.stacked) > 1
+    root = folder / FOLDER if several else folder
     for name in composition.stacked:
-        place = root / name if names else root
+        place = root / name if several else root
         _write_adapter(composed, name, place, model_name)
         shutil.copyfile(artifact.file(weights_file(f"adapters/{name}")), place / ADAPTER_WEIGHTS)
     if isinstance(composition.expression, Fusion):
         place = root / ",".join(names)
         _write_fusion(composed, names, place, model_name)
         shutil.copyfile(artifact.file(weights_file("fusion")), place / FUSION_WEIGHTS)
-    if names:
+    if several:
         write_json(root / "adapter_setup.json", _setup(composed))
     if top is not None and weights_file("head") in artifact.manifest["files"]:
-        place = root / top if names else root
+        place = root / top if several else root
         _write_head(composed, top, place, model_name)
         shutil.copyfile(artifact.file(weights_file("head")), place / HEAD_WEIGHTS)
     for task, model in heads.items():

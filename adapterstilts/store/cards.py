@@ -66,7 +66,8 @@ def card(manifest: Mapping[str, Any], facts: CardFacts) -> str:
     quiet = hub_logging.get_verbosity()
     hub_logging.set_verbosity_error()
     tasks = _tasks(manifest)
-    pipelines = {PIPELINES.get(task.format) for task in tasks} if manifest["kind"] != "merged" else ()
+    pipelines = {PIPELINES.get(task.format) for task in tasks} if manifest["kind"] != "merged" else set()
+    pipelines |= {PIPELINES["language_modelling"]} if manifest["kind"] == "language" else set()
     results = _eval_results(facts.results)
     relation = "adapter" if facts.library else "finetune"
     data: dict[str, Any] = {
@@ -103,13 +104,16 @@ def command_of(manifest: Mapping[str, Any]) -> str:
     if "steps" in settings:
         settings.pop("epochs", None)
     own = _own_file(manifest)
+    texts = [word for text in manifest["data"]["train"].get("texts", ()) for word in ("--text", text)]
     if manifest["kind"] == "intermediate":
-        words = ["adapterstilts", "train-intermediate", manifest["task"], *own, *where]
-        if manifest["data"]["train"].get("texts"):
-            words += [word for text in manifest["data"]["train"]["texts"] for word in ("--text", text)]
+        words = ["adapterstilts", "train-intermediate", manifest["task"], *own, *where, *texts]
+    elif manifest["kind"] == "language":
+        words = ["adapterstilts", "train-language", manifest["language"], *where, *texts]
     else:
         words = ["adapterstilts", "compose", manifest["expression"], "--target", manifest["task"], *fused, *own, *where]
         words += ["--seeds", str(settings.pop("seed", 0))]
+        if below := manifest.get("language_adapter"):
+            words += ["--language-adapters", "madx", "--language-adapter", f"{below['language']}={below['artifact']}"]
     options = [word for key, value in settings.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     return shlex.join([*words, *options])
 
@@ -153,6 +157,7 @@ def _introduction(manifest: Mapping[str, Any], facts: CardFacts) -> str:
         "merged": f"An adapter merged from others, `{manifest['expression']}`,",
         "mixed": f"An adapter trained on several tasks at once, `{manifest['expression']}`,",
         "fusion": f"A fusion of adapters, trained on their own tasks, `{manifest['expression']}`, with their heads,",
+        "language": f"An adapter for the language `{manifest.get('language')}`, to lie under others (MAD-X),",
     }
     encoder = f"encoder `{backbone['id']}` ({backbone['revision'][:17]})"
     if facts.library:
@@ -179,6 +184,10 @@ def _introduction(manifest: Mapping[str, Any], facts: CardFacts) -> str:
 def _use(manifest: Mapping[str, Any], facts: CardFacts) -> str:
     local = " --backbone FOLDER" if is_local(manifest["backbone"]["id"]) else ""
     lines = [f"adapterstilts pull {facts.repo}{local}"]
+    if manifest["kind"] == "language":
+        given = f"{manifest['language']}={manifest['id']}"
+        command = "adapterstilts compose none --target TASK --language-adapters madx --language-adapter"
+        lines.append(f"{command} {given}{local}")
     if manifest["kind"] in ("intermediate", "target"):
         lines.append(f"adapterstilts evaluate {manifest['id']}{local}")
     if manifest["kind"] == "intermediate":
@@ -190,6 +199,12 @@ def _use(manifest: Mapping[str, Any], facts: CardFacts) -> str:
         lines.append(f"adapterstilts compose {shown} --target TASK --fuse-on intermediate{local}")
     shown = "\n".join(lines)
     ours = f"## Use\n\n```\n{shown}\n```"
+    if below := manifest.get("language_adapter"):
+        ours += (
+            f"\n\nAt the bottom lies the adapter of `{below['language']}` (`{below['artifact']}`), which is a part of "
+            "this repository. For the other languages their own adapters are put in its place, from the store: pull or "
+            "train these, too, or give `--language-fallback`."
+        )
     if manifest["kind"] == "fusion":
         ours += f"\n\nThe fusion is taken where the store has its adapters, too: {_inputs(manifest)}."
     if not facts.library:
@@ -223,6 +238,9 @@ def _scores(results: Sequence[Mapping[str, Any]]) -> str:
         told = f"Mean of the {len(result['languages'])} languages: {mean:.1f}."
         if gap is not None:
             told += f" Transfer gap: {gap:.1f}."
+        if below := result.get("language_adapters"):
+            used = [f"{_cell(code)} on {f'that of {_cell(own)}' if own else 'none'}" for code, own in below.items()]
+            told += f" Language adapters: {', '.join(used)}."
         if result.get("missing"):
             told += f" Not evaluated: {', '.join(map(_cell, result['missing']))}."
         table = "\n".join(rows)
@@ -264,6 +282,8 @@ def _data(manifest: Mapping[str, Any], tasks: Sequence[TaskSpec]) -> str:
 
 
 def _limits(manifest: Mapping[str, Any], facts: CardFacts) -> str:
+    if manifest["kind"] == "language":
+        return "## Limits\n\n- It solves no task: it lies under an adapter that was trained on another language's."
     lines = ["- Trained on rows in one language; whatever it does in others, nobody taught it."]
     for result in facts.results:
         gap = mean_and_gap(result)[1]
@@ -312,7 +332,8 @@ def _languages(
 ) -> list[str]:
     if manifest.get("suite") == LAB:
         return []  # generated ones have no code
-    codes = [task.source_language for task in tasks] + [code for result in results for code in result["languages"]]
+    codes = [manifest["language"]] if manifest["kind"] == "language" else []
+    codes += [task.source_language for task in tasks] + [code for result in results for code in result["languages"]]
     return [code for code in dict.fromkeys(codes) if re.fullmatch("[a-z]{2,3}", code)]
 
 

@@ -19,7 +19,7 @@ from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.store.artifacts import ID_DIGITS, MANIFEST, artifact_id
 
 #: Kinds of artifacts that are shared: those that hold adapters.
-KINDS = ("intermediate", "target", "merged", "mixed", "fusion")
+KINDS = ("intermediate", "target", "merged", "mixed", "fusion", "language")
 RESULTS = "results.json"
 """The evaluations of a shared artifact."""
 CARD = "README.md"
@@ -34,6 +34,7 @@ _FILES = re.compile(
     r"(?:composition|adapter|fusion|results)\.json|curve\.jsonl"
     rf"|(?:head|fusion|backbone|(?:adapters|heads)/{_NAME})\.safetensors"
 )
+_ID = re.compile(r"[A-Za-z0-9_.+-]{1,200}-[0-9a-f]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(r"sha256:[0-9a-f]{64}|[0-9a-f]{40}|unknown")
 _BACKBONE = re.compile(r"(?:\./)?[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)?")
@@ -57,6 +58,8 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "expression": str,
     "fused_on": str,
     "labels": list,
+    "language": str,
+    "language_adapter": dict,
     "backbone": dict,
     "tokenizer": dict,
     "settings": dict,
@@ -78,6 +81,7 @@ _NEEDED_BY_KIND = {
     "merged": ("suite", "tasks"),
     "mixed": ("suite", "tasks", "metrics", "mixture"),
     "fusion": ("suite", "tasks", "metrics", "mixture"),
+    "language": ("suite", "language", "resources"),
 }
 
 
@@ -245,6 +249,12 @@ def _check_told(manifest: Mapping[str, Any], refused: Any) -> None:
             raise refused(f"'{field}.{key}' is no number")
     if manifest.get("fused_on", "intermediate") != "intermediate":
         raise refused(f"'fused_on' is {_short(manifest['fused_on'])}")
+    if "language_adapter" in manifest:
+        below = manifest["language_adapter"]
+        if set(below) != {"language", "artifact", "fingerprint"} or below["fingerprint"] != identity.get("language"):
+            raise refused("'language_adapter' is not the one in 'identity'")
+        if not isinstance(below["language"], str) or not _ID.fullmatch(str(below["artifact"])):
+            raise refused("'language_adapter' names no language and artifact")
     if "task" in manifest:
         wanted = (("task", dict), ("settings", dict), ("expression", str))
         if odd := [key for key, kind in wanted if not isinstance(identity.get(key), kind)]:

@@ -12,6 +12,8 @@ from typing import Any
 from adapterstilts.data.network import hub_endpoint, hub_reachable, model_cached, offline_requested
 from adapterstilts.errors import ArtifactError, DataUnavailableError, SettingsError
 from adapterstilts.fingerprints import fingerprint_file
+from adapterstilts.models.languages import KIND as LANGUAGE
+from adapterstilts.models.languages import own_language
 from adapterstilts.models.locations import PACKAGED, PINNED
 from adapterstilts.models.saved import (
     COMPOSITION,
@@ -125,7 +127,6 @@ def push(
     if found.kind not in KINDS:
         instead = {"evaluation": f"push what it is of: {found.manifest.get('of')}"}
         instead |= {"ensemble": f"push its members: {', '.join(found.manifest.get('inputs', []))}"}
-        instead |= {"language": "language adapters stay in the store yet"}
         told = instead.get(found.kind, "push a composition on it")
         raise ArtifactError(f"'{found.id}' is of kind '{found.kind}', which is not shared by itself; {told}.")
     server = hub() if to is None else None
@@ -160,7 +161,6 @@ def write_repository(
     """
     from adapterstilts.models.library_files import ADAPTER_CONFIG, FOLDER, write_library_files
 
-    _check_language(artifact)
     loaded = verified(artifact, backbone)
     manifest = portable(artifact.manifest)
     results = stored_results(artifact, store)
@@ -211,7 +211,6 @@ def pull(
         manifest = _download(server, listing, folder, manifest_hash, reporter)
         write_json(folder / MANIFEST, manifest)
         artifact = read_artifact(folder)
-        _check_language(artifact)
         _check_task(artifact)
         if backbone is None:
             _check_backbone(artifact)
@@ -235,6 +234,7 @@ def stored_results(artifact: Artifact, store: Store) -> list[dict[str, Any]]:
             "missing": list(item.manifest.get("missing", [])),
             "rows": item.manifest.get("identity", {}).get("rows"),
             "created": item.manifest["created"],
+            **{key: dict(told) for key in ("language_adapters",) if (told := item.manifest.get(key))},
             "predictions": {
                 name.removeprefix("predictions/").removesuffix(".jsonl"): digest
                 for name, digest in item.manifest["files"].items()
@@ -295,18 +295,13 @@ def _download(
     return manifest
 
 
-def _check_language(artifact: Artifact) -> None:
-    """Refuse what a language adapter belongs to that may be somebody else's."""
-    if COMPOSITION in artifact.manifest["files"] and read_composition(artifact).on_language:
-        raise ArtifactError(
-            f"Artifact '{artifact.id}' is on a language adapter, in whose place others are put; such compositions "
-            "are not shared yet. Leave --language-adapters out of what shall be shared."
-        )
-
-
 def _check_task(artifact: Artifact) -> None:
-    """Compare labels with those of the task, where it is one of the catalogue."""
+    """Compare labels with those of the task, where it is one of the catalogue, and look for the languages."""
     suite = get_suite(artifact.suite)
+    if artifact.kind == LANGUAGE:
+        suite.language(str(artifact.manifest["language"]))
+    if below := own_language(artifact):
+        suite.language(below.language)
     if artifact.kind not in ("intermediate", "target") or artifact.manifest["identity"].get("task", {}).get(
         "definition"
     ):
@@ -330,6 +325,8 @@ def _check_results(results: Any, path: Path) -> None:
         return (
             isinstance(item, dict)
             and all(isinstance(item.get(key), str) for key in ("evaluation", "suite", "task", "split"))
+            and isinstance(item.get("language_adapters", {}), dict)
+            and all(isinstance(code, str | None) for code in item.get("language_adapters", {}).values())
             and isinstance(item.get("languages"), dict)
             and bool(item["languages"])
             and all(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from adapterstilts.errors import ArtifactError
+from adapterstilts.models.languages import KIND as LANGUAGE
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.hub import TAG, parse_repo
@@ -137,6 +138,8 @@ def _of_store(artifact: Artifact) -> Offer:
     task = str(manifest.get("task", manifest.get("expression", "")))
     if artifact.kind == "target":
         task = f"{manifest['expression']} → {task}"
+    if artifact.kind == LANGUAGE:
+        task = f"{LANGUAGE}: {manifest['language']}"
     note = f"from {manifest['origin']['repo']}" if "origin" in manifest else ""
     return Offer(artifact.id, "store", artifact.kind, task, str(manifest["backbone"]["id"]), note)
 
