@@ -19,7 +19,7 @@ from adapterstilts.models.saved import weights_file
 from adapterstilts.store.artifacts import Artifact, write_json
 
 FOLDER = "library"
-ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_CONFIG, HEAD_CONFIG = "adapter_config.json", "head_config.json"
 ADAPTER_WEIGHTS, HEAD_WEIGHTS, FUSION_WEIGHTS = (
     "adapter.safetensors",
     "model_head.safetensors",
@@ -89,7 +89,7 @@ def _write_head(composed: ComposedModel, name: str, place: Path, model_name: str
         model_name=model_name,
         model_class=type(model).__name__,
     )
-    _write_config(place / "head_config.json", config, model_name)
+    _write_config(place / HEAD_CONFIG, config, model_name)
 
 
 def _write_config(path: Path, config: Mapping[str, Any], model_name: str) -> None:

@@ -90,7 +90,14 @@ def card(manifest: Mapping[str, Any], facts: CardFacts) -> str:
 
 
 def command_of(manifest: Mapping[str, Any]) -> str:
-    """Return the command that makes an artifact of the same fingerprint, with every setting spelled out."""
+    """Return the command that makes an artifact of the same fingerprint, with every setting spelled out.
+
+    Of an adapter that the adapters library saved it is the one that takes it; empty for that of a language.
+    """
+    if told := manifest.get("imported"):
+        words = ["adapterstilts", "pull", f"{told['repo']}@{told['commit']}", "--as", manifest["task"]]
+        where = [] if manifest["suite"] == DEFAULT_SUITE else ["--suite", manifest["suite"]]
+        return shlex.join([*words, *where, "--backbone", manifest["backbone"]["id"]])
     settings = {key: value for key, value in manifest["settings"].items() if value is not None}
     backbone = ["--backbone", manifest["backbone"]["id"]]
     if not _off_hub(backbone[1]) and re.fullmatch("[0-9a-f]{40}", manifest["backbone"]["revision"]):
@@ -104,7 +111,10 @@ def command_of(manifest: Mapping[str, Any]) -> str:
     if "steps" in settings:
         settings.pop("epochs", None)
     own = _own_file(manifest)
-    texts = [word for text in manifest["data"]["train"].get("texts", ()) for word in ("--text", text)]
+    if manifest["kind"] == "language" and "not_known" in manifest:
+        return ""
+    texts = manifest.get("data", {}).get("train", {}).get("texts", ())
+    texts = [word for text in texts for word in ("--text", text)]
     if manifest["kind"] == "intermediate":
         words = ["adapterstilts", "train-intermediate", manifest["task"], *own, *where, *texts]
     elif manifest["kind"] == "language":
@@ -134,6 +144,12 @@ def mean_and_gap(result: Mapping[str, Any]) -> tuple[float, float | None]:
     return sum(mains.values()) / len(mains), gap
 
 
+def _not_known(manifest: Mapping[str, Any]) -> str:
+    """Return what nobody tells of an adapter that was not trained here, as a list of words; empty where all is told."""
+    words = {"resources": "time and energy"}
+    return ", ".join(words.get(item, item) for item in manifest.get("not_known", ()))
+
+
 def _body(manifest: Mapping[str, Any], facts: CardFacts, tasks: Sequence[TaskSpec]) -> str:
     sections = [
         f"# {manifest['name']}",
@@ -161,9 +177,14 @@ def _introduction(manifest: Mapping[str, Any], facts: CardFacts) -> str:
     }
     encoder = f"encoder `{backbone['id']}` ({backbone['revision'][:17]})"
     if facts.library:
+        made = "made with AdapterSTILTs"
+        if told := manifest.get("imported"):
+            made = f"which others trained (`{told['repo']}` at `{told['commit']}`)"
+        elif "not_known" in manifest:
+            made = "which others trained and saved with the adapters library"
         text = (
-            f"{kinds[manifest['kind']]} on the frozen {encoder}, made with AdapterSTILTs. Weights are safetensors; the "
-            "encoder is not part of this repository."
+            f"{kinds[manifest['kind']]} on the frozen {encoder}, {made}. Weights are safetensors; the encoder is not "
+            "part of this repository."
         )
     else:
         text = (
@@ -188,7 +209,7 @@ def _use(manifest: Mapping[str, Any], facts: CardFacts) -> str:
         given = f"{manifest['language']}={manifest['id']}"
         command = "adapterstilts compose none --target TASK --language-adapters madx --language-adapter"
         lines.append(f"{command} {given}{local}")
-    if manifest["kind"] in ("intermediate", "target"):
+    if manifest["kind"] in ("intermediate", "target") and manifest.get("imported", {}).get("head") != "none":
         lines.append(f"adapterstilts evaluate {manifest['id']}{local}")
     if manifest["kind"] == "intermediate":
         chosen = ("{}", "") if facts.library else ("'chain({})'", " --adapter full")
@@ -250,6 +271,8 @@ def _scores(results: Sequence[Mapping[str, Any]]) -> str:
 
 def _making(manifest: Mapping[str, Any]) -> str:
     resources, metrics = manifest.get("resources", {}), manifest.get("metrics", {})
+    if "resources" in manifest.get("not_known", ()):
+        resources = {}
     facts = {
         "trained parameters": f"{resources['trained_parameters']:,}" if "trained_parameters" in resources else "",
         "time": f"{resources['wall_seconds']} s on {resources.get('device', 'a cpu')}" if resources else "",
@@ -259,11 +282,14 @@ def _making(manifest: Mapping[str, Any]) -> str:
             f"{value:.3f} of `{_code(part)}`" for part, value in manifest.get("search", {}).get("weights", {}).items()
         ),
         "inputs": _inputs(manifest),
+        "not known": _not_known(manifest),
         "versions": ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items()),
         "fingerprint": f"`{manifest['fingerprint']}`",
     }
     rows = "\n".join(f"| {name} | {text} |" for name, text in facts.items() if text)
-    return f"## How it was made\n\n```\n{command_of(manifest)}\n```\n\n| | |\n|---|---|\n{rows}"
+    command = command_of(manifest)
+    shown = f"```\n{command}\n```\n\n" if command else ""
+    return f"## How it was made\n\n{shown}| | |\n|---|---|\n{rows}"
 
 
 def _inputs(manifest: Mapping[str, Any]) -> str:
@@ -278,24 +304,33 @@ def _data(manifest: Mapping[str, Any], tasks: Sequence[TaskSpec]) -> str:
             name = f"`{_code(source['dataset'])}` ({_cell(source['config'])}, {_cell(source['split'])})"
             lines.append(f"- {split}: {name}{commit}, {source['rows']} rows")
     lines += [f"- licence of `{task.name}`: {_cell(task.license)}" for task in tasks if task.license]
+    lines = ["Nobody tells what it was trained on."] if "data" in manifest.get("not_known", ()) else lines
     return "## Data\n\n" + "\n".join(lines) if lines else ""
 
 
 def _limits(manifest: Mapping[str, Any], facts: CardFacts) -> str:
     if manifest["kind"] == "language":
         return "## Limits\n\n- It solves no task: it lies under an adapter that was trained on another language's."
+    if "not_known" in manifest:
+        lines = [f"- Others trained it; of its training nobody tells: {_not_known(manifest)}."]
+        return "## Limits\n\n" + "\n".join([*lines, *_gaps(facts)])
     lines = ["- Trained on rows in one language; whatever it does in others, nobody taught it."]
-    for result in facts.results:
-        gap = mean_and_gap(result)[1]
-        if gap is not None:
-            lines.append(
-                f"- On `{_code(result['task'])}` ({_cell(result['split'])}) the source language scores {gap:.1f} "
-                "points more than the mean of the others."
-            )
+    lines += _gaps(facts)
     if manifest.get("settings", {}).get("max_train_examples"):
         lines.append(f"- Trained on a sample of {manifest['settings']['max_train_examples']} rows.")
     lines.append("- One seed: another gives other scores.")
     return "## Limits\n\n" + "\n".join(lines)
+
+
+def _gaps(facts: CardFacts) -> list[str]:
+    """Return a line for each evaluation of several languages that tells what the others lack."""
+    gaps = [(result, mean_and_gap(result)[1]) for result in facts.results]
+    return [
+        f"- On `{_code(result['task'])}` ({_cell(result['split'])}) the source language scores {gap:.1f} points more "
+        "than the mean of the others."
+        for result, gap in gaps
+        if gap is not None
+    ]
 
 
 def _eval_results(results: Sequence[Mapping[str, Any]]) -> list[Any]:

@@ -72,6 +72,8 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "stopped_early": bool,
     "resources": dict,
     "versions": dict,
+    "imported": dict,
+    "not_known": list,
     "files": dict,
 }
 _NEEDED = ("format_version", "kind", "id", "name", "fingerprint", "created", "expression", "backbone", "settings")
@@ -147,7 +149,7 @@ def check_size(name: str, size: int | None, where: str) -> None:
     Raises:
         ArtifactError: it is larger, or its size is not told.
     """
-    limit = MAX_WEIGHTS_BYTES if name.endswith(".safetensors") else MAX_JSON_BYTES
+    limit = MAX_WEIGHTS_BYTES if name.endswith((".safetensors", ".bin")) else MAX_JSON_BYTES
     if size is None or not 0 <= size <= limit:
         raise ArtifactError(f"{where}: the file '{name}' has {size} bytes; at most {limit} are taken in.")
 
@@ -206,7 +208,7 @@ def foreign_manifest(folder: Path) -> dict[str, Any]:
         seen = text.translate(_BRACKETS) if place.startswith("labels[") else text
         if text and not _LINE.fullmatch(seen):
             raise refused(f"'{place}' holds signs that no name has, or too many: {_short(text)}")
-    for key in ("labels", "inputs", "tasks"):
+    for key in ("labels", "inputs", "tasks", "not_known"):
         if not all(isinstance(item, str) for item in manifest.get(key, [])):
             raise refused(f"'{key}' holds something that is no text")
     _check_backbone(manifest["backbone"], refused)
@@ -247,6 +249,11 @@ def _check_told(manifest: Mapping[str, Any], refused: Any) -> None:
     for field, key in (("resources", "wall_seconds"), ("resources", "trained_parameters"), ("search", "budget")):
         if type(manifest.get(field, {}).get(key, 0)) not in (int, float):
             raise refused(f"'{field}.{key}' is no number")
+    if "imported" in manifest and (
+        set(manifest["imported"]) != {"repo", "commit", "head"}
+        or not all(isinstance(value, str) for value in manifest["imported"].values())
+    ):
+        raise refused("'imported' does not tell repo, commit and head")
     if manifest.get("fused_on", "intermediate") != "intermediate":
         raise refused(f"'fused_on' is {_short(manifest['fused_on'])}")
     if "language_adapter" in manifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -254,6 +254,8 @@ def drawing(artifact: Artifact) -> str:
     if artifact.kind == FUSED:
         heads = ", ".join(f"{head.kind} head '{task}'" for task, head in read_heads(artifact).items())
         return f"Fuse({', '.join(read_fusion(artifact)[0].names)}) → {heads}"
+    if artifact.kind in ("intermediate", LANGUAGE):
+        return f"one adapter '{read_adapter(artifact)[0]}', without a head"
     return f"{artifact.manifest['expression']} = one adapter '{read_adapter(artifact)[0]}'"
 
 
@@ -265,7 +267,8 @@ def _download(
     if MANIFEST not in listing.sizes:
         raise ArtifactError(
             f"{where} has no {MANIFEST}, so it was not published by adapterstilts, and cannot be verified. An adapter "
-            "of the adapters library alone is loaded with that library."
+            "that the adapters library saved is taken with --as TASK, for an intermediate task, or as that of a "
+            f"language with --language-adapter LANG={listing.repo}."
         )
     check_size(MANIFEST, listing.sizes[MANIFEST], where)
     folder.mkdir()
@@ -278,13 +281,10 @@ def _download(
         check_name(name, where)
         if name not in listing.sizes:
             raise ArtifactError(f"{where} lacks the file '{name}', which its manifest names.")
-        check_size(name, listing.sizes[name], where)
     total = sum(listing.sizes[name] or 0 for name in names)
     reporter.message(f"{manifest['id']}: {min(len(names), MAX_FILES)} files, {total} bytes")
-    server.download(listing, names, folder)
+    fetched(server, listing, names, folder)
     for name in names:
-        if (folder / name).is_symlink() or (folder / name).stat().st_size != listing.sizes[name]:
-            raise ArtifactError(f"{where}: '{name}' is a link, or has another size than was told. Nothing is kept.")
         if fingerprint_file(folder / name) != manifest["files"][name]:
             raise ArtifactError(
                 f"{where}: the file '{name}' is not the one that was published: its hash differs from the manifest's. "
@@ -293,6 +293,22 @@ def _download(
         if name.endswith(".json"):
             read_json(folder / name)
     return manifest
+
+
+def fetched(server: Hub, listing: Listing, names: Sequence[str], folder: Path) -> None:
+    """Download files that are in a listing, none of them larger than such a file can be, or than was told.
+
+    Raises:
+        ArtifactError: one is too large, a link, or of another size; names it.
+        DataUnavailableError: the Hub does not answer.
+    """
+    where = f"'{listing.repo}' at {listing.commit[:10]}"
+    for name in names:
+        check_size(name, listing.sizes[name], where)
+    server.download(listing, names, folder)
+    for name in names:
+        if (folder / name).is_symlink() or (folder / name).stat().st_size != listing.sizes[name]:
+            raise ArtifactError(f"{where}: '{name}' is a link, or has another size than was told. Nothing is kept.")
 
 
 def _check_task(artifact: Artifact) -> None:

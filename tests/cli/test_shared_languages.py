@@ -16,9 +16,10 @@ from plain_library import plain
 from toy_compositions import batch_of, logits_of
 
 from adapterstilts.fingerprints import fingerprint
-from adapterstilts.models.backbone import load_backbone
+from adapterstilts.models.backbone import identify, load_backbone
 from adapterstilts.models.saved import load_trained
-from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.store.artifacts import Store
+from adapterstilts.training.adapter_hub import import_language
 
 pytestmark = pytest.mark.usefixtures("toy_lab", "short_recipes")
 
@@ -29,12 +30,6 @@ LAB = ("--suite", "lab")
 
 def repo(name: str) -> str:
     return f"{USER}/{name}"
-
-
-def only(store: Path, kind: str) -> Artifact:
-    """Return the one artifact of a kind."""
-    (found,) = Store(store).all(kind, lambda item: item.manifest.get("expression") != "none" or kind == "language")
-    return found
 
 
 def made(store: Path, *codes: str, expression: str = "squad+mnli") -> dict[str, Any]:
@@ -147,3 +142,27 @@ def test_hostile_compositions_on_a_language(loopback: LoopbackHub, tmp_path: Pat
         loopback.publish(repo("evil"), change(files))
         refusal = refused("pull", repo("evil"), "--store", tmp_path / "ours", store=tmp_path / "ours")
         assert says in " ".join(refusal.split())
+
+
+def test_a_language_adapter_that_others_trained_is_published_as_such(
+    toy_backbone_folder: Path, loopback: LoopbackHub, tmp_path: Path
+) -> None:
+    model = plain(toy_backbone_folder)
+    model.add_adapter("xyz", config="seq_bn_inv")
+    model.save_adapter(str(tmp_path / "saved"), "xyz")
+    theirs = Store(tmp_path / "theirs")
+    identity = identify(str(toy_backbone_folder))
+    artifact = import_language(tmp_path / "saved", "sw", "xtreme", identity, theirs)
+    document("push", "push", artifact.id, repo("sw"), "--store", theirs.home)
+    card = loopback.repositories[repo("sw")].files["README.md"].decode()
+    assert "which others trained and saved with the adapters library" in card
+    assert "| not known | data, settings, seed, time and energy |" in card
+    assert "train-language" not in card
+    assert str(toy_backbone_folder.parent) not in card
+    assert card_fault(card) == ""
+    ours = ("--backbone", toy_backbone_folder, "--store", tmp_path / "ours")
+    assert document("pull", "pull", repo("sw"), *ours)["artifact"] == artifact.id
+    (listed,) = document("runs", "runs", *ours[2:])
+    assert (listed["language"], listed["not_known"]) == ("sw", ["data", "settings", "seed", "resources"])
+    (condition,) = json.loads(call("zoo", "check", "--json", *ours).stdout)
+    assert condition["fault"] == ""
