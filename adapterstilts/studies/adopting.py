@@ -12,8 +12,9 @@ from adapterstilts.models.library_files import ADAPTER_CONFIG, HEAD_CONFIG
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
 from adapterstilts.store.hub import Listing, parse_repo
+from adapterstilts.studies.downloads import fetched, hub
 from adapterstilts.studies.requests import Folder
-from adapterstilts.studies.sharing import Pulled, fetched, hub
+from adapterstilts.studies.sharing import Pulled
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.adapter_hub import import_task

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapterstilts.data.network import hub_endpoint, hub_reachable, model_cached, offline_requested
-from adapterstilts.errors import ArtifactError, DataUnavailableError, SettingsError
+from adapterstilts.data.network import model_cached
+from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.fingerprints import fingerprint_file
 from adapterstilts.models.languages import KIND as LANGUAGE
 from adapterstilts.models.languages import own_language
@@ -29,20 +29,17 @@ from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import MANIFEST, Artifact, Store, read_artifact, write_json
 from adapterstilts.store.cards import CardFacts, card
 from adapterstilts.store.home import check_new_folders
-from adapterstilts.store.hub import Hub, Listing, check_revision, parse_repo
+from adapterstilts.store.hub import check_revision, parse_repo
 from adapterstilts.store.portable import (
     CARD,
     KINDS,
-    MAX_FILES,
     RESULTS,
-    check_name,
     check_portable,
-    check_size,
-    foreign_manifest,
     is_local,
     portable,
     read_json,
 )
+from adapterstilts.studies.downloads import downloaded, hub
 from adapterstilts.studies.requests import Folder
 from adapterstilts.studies.verifying import needed_files, verified
 from adapterstilts.tasks.suites import get_suite
@@ -207,8 +204,9 @@ def pull(
     kept.check_writable()
     with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
         folder = Path(scratch) / "repository"
+        folder.mkdir()
         listing = server.listing(name, revision)
-        manifest = _download(server, listing, folder, manifest_hash, reporter)
+        manifest = downloaded(server, listing, folder, manifest_hash, reporter)
         write_json(folder / MANIFEST, manifest)
         artifact = read_artifact(folder)
         _check_task(artifact)
@@ -257,58 +255,6 @@ def drawing(artifact: Artifact) -> str:
     if artifact.kind in ("intermediate", LANGUAGE):
         return f"one adapter '{read_adapter(artifact)[0]}', without a head"
     return f"{artifact.manifest['expression']} = one adapter '{read_adapter(artifact)[0]}'"
-
-
-def _download(
-    server: Hub, listing: Listing, folder: Path, manifest_hash: str | None, reporter: Reporter
-) -> dict[str, Any]:
-    """Download the manifest, and what it names once it is checked."""
-    where = f"'{listing.repo}' at {listing.commit[:10]}"
-    if MANIFEST not in listing.sizes:
-        raise ArtifactError(
-            f"{where} has no {MANIFEST}, so it was not published by adapterstilts, and cannot be verified. An adapter "
-            "that the adapters library saved is taken with --as TASK, for an intermediate task, or as that of a "
-            f"language with --language-adapter LANG={listing.repo}."
-        )
-    check_size(MANIFEST, listing.sizes[MANIFEST], where)
-    folder.mkdir()
-    server.download(listing, [MANIFEST], folder)
-    if manifest_hash is not None and fingerprint_file(folder / MANIFEST) != manifest_hash:
-        raise ArtifactError(f"{where}: '{MANIFEST}' is not the one that the index names. Nothing is kept.")
-    manifest = foreign_manifest(folder)
-    names = list(manifest["files"])
-    for name in names:
-        check_name(name, where)
-        if name not in listing.sizes:
-            raise ArtifactError(f"{where} lacks the file '{name}', which its manifest names.")
-    total = sum(listing.sizes[name] or 0 for name in names)
-    reporter.message(f"{manifest['id']}: {min(len(names), MAX_FILES)} files, {total} bytes")
-    fetched(server, listing, names, folder)
-    for name in names:
-        if fingerprint_file(folder / name) != manifest["files"][name]:
-            raise ArtifactError(
-                f"{where}: the file '{name}' is not the one that was published: its hash differs from the manifest's. "
-                "Nothing is kept; tell the owner of the repository."
-            )
-        if name.endswith(".json"):
-            read_json(folder / name)
-    return manifest
-
-
-def fetched(server: Hub, listing: Listing, names: Sequence[str], folder: Path) -> None:
-    """Download files that are in a listing, none of them larger than such a file can be, or than was told.
-
-    Raises:
-        ArtifactError: one is too large, a link, or of another size; names it.
-        DataUnavailableError: the Hub does not answer.
-    """
-    where = f"'{listing.repo}' at {listing.commit[:10]}"
-    for name in names:
-        check_size(name, listing.sizes[name], where)
-    server.download(listing, names, folder)
-    for name in names:
-        if (folder / name).is_symlink() or (folder / name).stat().st_size != listing.sizes[name]:
-            raise ArtifactError(f"{where}: '{name}' is a link, or has another size than was told. Nothing is kept.")
 
 
 def _check_task(artifact: Artifact) -> None:
@@ -384,19 +330,6 @@ def _keep(
 def needed_weights(artifact: Artifact) -> list[str]:
     """Return the names of the files with an artifact's weights."""
     return [name for name in artifact.manifest["files"] if name.endswith(".safetensors")]
-
-
-def hub() -> Hub:
-    """Return the Hub that ``HF_ENDPOINT`` names.
-
-    Raises:
-        DataUnavailableError: it is not there, or offline work was asked for.
-    """
-    asked_for = offline_requested()  # asked first, since a Hub that does not answer sets it for the clients
-    if asked_for or not hub_reachable():
-        asked = "HF_HUB_OFFLINE is set" if asked_for else f"{hub_endpoint()} does not answer"
-        raise DataUnavailableError(f"The Hub cannot be reached: {asked}. Only `push --dry-run DIR` works without it.")
-    return Hub(hub_endpoint())
 
 
 def _files(folder: Path) -> list[Path]:

@@ -121,8 +121,8 @@ def test_it_is_composed_evaluated_checked_and_published(
     )
     assert (told["stages"][0]["artifact"], told["stages"][0]["state"]) == (artifact, "reused")
     assert Store(tmp_path / "store").get(told["artifact"]).manifest["inputs"] == [artifact]
-    assert {item["fault"] for item in json.loads(call("zoo", "check", "--json", *fresh).stdout)} == {""}
-    (offer,) = json.loads(call("zoo", "list", "--task", "squad", "--json", *fresh[2:]).stdout)[:1]
+    assert {item["fault"] for item in document("zoo_check", "zoo", "check", *fresh)} == {""}
+    (offer,) = document("zoo_list", "zoo", "list", "--task", "squad", *fresh[2:])[:1]
     assert (offer["name"], offer["note"]) == (artifact, f"from {REPO}")
 
     document("push", "push", artifact, f"{USER}/again", *fresh)
@@ -199,8 +199,8 @@ def test_an_adapter_alone_is_composed_fused_checked_timed_and_published(
         )
     )
     assert retrieval["stages"][0]["artifact"] == artifact
-    assert {item["fault"] for item in json.loads(call("zoo", "check", "--json", *fresh).stdout)} == {""}
-    shown = json.loads(call("zoo", "show", artifact, "--json", *fresh[2:]).stdout)
+    assert {item["fault"] for item in document("zoo_check", "zoo", "check", *fresh)} == {""}
+    shown = document("zoo_show", "zoo", "show", artifact, *fresh[2:])
     assert shown["drawing"] == "one adapter 'mnli', without a head"
     document("push", "push", artifact, f"{USER}/again", *fresh)
     assert (
@@ -216,7 +216,7 @@ def test_kinds_of_adapters(saved: Saved, loopback: LoopbackHub, fresh: Any) -> N
         assert document("pull", "pull", REPO, "--as", "squad", *fresh)["state"] == "pulled"
     listed = document("runs", "runs", *fresh[2:])
     assert {item["settings"].get("adapter") for item in listed} == {"double_seq_bn", "lora", "prefix_tuning", "ia3"}
-    assert {item["fault"] for item in json.loads(call("zoo", "check", "--json", *fresh).stdout)} == {""}
+    assert {item["fault"] for item in document("zoo_check", "zoo", "check", *fresh)} == {""}
 
 
 class Evil:

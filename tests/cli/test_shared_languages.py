@@ -74,9 +74,9 @@ def test_a_composition_and_its_language_adapters_come_back(loopback: LoopbackHub
     assert first == second
     swapped, bare = (Store(ours).get(one["evaluations"][0]).manifest["files"] for one in (again, alone))
     assert swapped["predictions/qab.jsonl"] != bare["predictions/qab.jsonl"], "the adapter makes no difference"
-    whole = json.loads(call("zoo", "check", "--json", "--store", ours).stdout)
+    whole = document("zoo_check", "zoo", "check", "--store", ours)
     assert {item["fault"] for item in whole} == {""}
-    offers = json.loads(call("zoo", "list", "--task", "qab", "--json", "--store", ours).stdout)
+    offers = document("zoo_list", "zoo", "list", "--task", "qab", "--store", ours)
     assert [offer["name"] for offer in offers] == [languages["qab"].id]
 
 
@@ -164,5 +164,5 @@ def test_a_language_adapter_that_others_trained_is_published_as_such(
     assert document("pull", "pull", repo("sw"), *ours)["artifact"] == artifact.id
     (listed,) = document("runs", "runs", *ours[2:])
     assert (listed["language"], listed["not_known"]) == ("sw", ["data", "settings", "seed", "resources"])
-    (condition,) = json.loads(call("zoo", "check", "--json", *ours).stdout)
+    (condition,) = document("zoo_check", "zoo", "check", *ours)
     assert condition["fault"] == ""
