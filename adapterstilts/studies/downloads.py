@@ -11,6 +11,7 @@ from adapterstilts.errors import ArtifactError, DataUnavailableError
 from adapterstilts.fingerprints import fingerprint_file
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import MANIFEST
+from adapterstilts.store.home import check_room
 from adapterstilts.store.hub import Hub, Listing
 from adapterstilts.store.portable import MAX_FILES, check_name, check_size, foreign_manifest, read_json
 
@@ -56,21 +57,24 @@ def downloaded_manifest(server: Hub, listing: Listing, folder: Path, manifest_ha
 
 
 def downloaded(
-    server: Hub, listing: Listing, folder: Path, manifest_hash: str | None, reporter: Reporter
+    server: Hub, listing: Listing, folder: Path, manifest_hash: str | None, home: Path, reporter: Reporter
 ) -> dict[str, Any]:
     """Download an artifact into a folder: the manifest, which is returned, and what it names once it is checked.
 
     Args:
         server, listing, folder, manifest_hash: as for ``downloaded_manifest``.
+        home: the store that it is for.
         reporter: told how much there is.
 
     Raises:
-        ArtifactError, DataUnavailableError: as for ``downloaded_manifest`` and ``downloaded_files``.
+        ArtifactError, DataUnavailableError: as for ``downloaded_manifest`` and ``downloaded_files``; or the store has
+            no room for it.
     """
     manifest = downloaded_manifest(server, listing, folder, manifest_hash)
     names = list(manifest["files"])
     total = sum(listing.sizes.get(name) or 0 for name in names)
     reporter.message(f"{manifest['id']}: {min(len(names), MAX_FILES)} files, {total} bytes")
+    check_room(home, total, f"pulling {listing.repo}")
     downloaded_files(server, listing, folder, manifest, names)
     return manifest
 

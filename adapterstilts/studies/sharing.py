@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from adapterstilts.studies.downloads import downloaded, hub
 from adapterstilts.studies.requests import Folder
 from adapterstilts.studies.verifying import needed_files, verified
 from adapterstilts.tasks.suites import get_suite
+from adapterstilts.training.resources import versions
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,7 @@ def push(
         told = instead.get(found.kind, "push a composition on it")
         raise ArtifactError(f"'{found.id}' is of kind '{found.kind}', which is not shared by itself; {told}.")
     server = hub() if to is None else None
-    with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
-        folder = Path(scratch) / "repository"
+    with _scratch() as folder:
         text = write_repository(found, folder, name, kept, license=license, backbone=backbone)
         files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)}
         commit = None
@@ -202,11 +203,11 @@ def pull(
     name, revision = parse_repo(repo)
     server, kept = hub(), Store(store)
     kept.check_writable()
-    with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
-        folder = Path(scratch) / "repository"
+    with _scratch() as folder:
         folder.mkdir()
         listing = server.listing(name, revision)
-        manifest = downloaded(server, listing, folder, manifest_hash, reporter)
+        manifest = downloaded(server, listing, folder, manifest_hash, kept.home, reporter)
+        _tell_versions(manifest, reporter)
         write_json(folder / MANIFEST, manifest)
         artifact = read_artifact(folder)
         _check_task(artifact)
@@ -218,6 +219,32 @@ def pull(
         verified(artifact, backbone)
         origin = {"repo": name, "commit": listing.commit}
         return _keep(artifact, manifest, origin, kept, reporter)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Give the path of a folder below a temporary one, and say it in the project's words where that is full.
+
+    Raises:
+        ArtifactError: something cannot be written; names the path.
+    """
+    with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
+        try:
+            yield Path(scratch) / "repository"
+        except OSError as error:
+            raise ArtifactError(
+                f"A file cannot be written: {error.strerror} ({error.filename}). Make room, or set TMPDIR to another "
+                "folder for temporary files."
+            ) from error
+
+
+def _tell_versions(manifest: Mapping[str, Any], reporter: Reporter) -> None:
+    """Say where the libraries that decide how layers are worked out were others; whether it loads is seen after."""
+    here = versions()
+    for package in ("adapters", "transformers"):
+        theirs = str(manifest.get("versions", {}).get(package, here[package]))
+        if theirs.split(".")[:2] != here[package].split(".")[:2]:
+            reporter.message(f"{manifest['id']}: made with {package} {theirs}, and {here[package]} is here")
 
 
 def stored_results(artifact: Artifact, store: Store) -> list[dict[str, Any]]:

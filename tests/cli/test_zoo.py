@@ -49,6 +49,11 @@ def test_what_is_published_is_found_shown_and_added(world: World, loopback: Loop
     (offer,) = shown("zoo", "search", "--task", "squad")
     assert (offer["name"], offer["kind"], offer["where"]) == (REPO, "intermediate", "hub")
     assert shown("zoo", "search", "--task", "mnli") == []
+    loopback.publish(
+        "bob/large", {"README.md": b"---\ntags: [adapterstilts, squad]\nbase_model: xlm-roberta-large\n---\n"}
+    )
+    (other,) = shown("zoo", "search", "--backbone", "xlm-roberta-large")
+    assert (other["name"], other["backbone"]) == ("bob/large", "xlm-roberta-large")
     card = call("zoo", "show", REPO).stdout
     assert shown("zoo", "show", REPO)["card"].startswith("---\n")
     assert "license: apache-2.0" in card
