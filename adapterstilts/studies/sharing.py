@@ -28,7 +28,8 @@ from adapterstilts.models.saved import (
 )
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import MANIFEST, Artifact, Store, read_artifact, write_json
-from adapterstilts.store.cards import CardFacts, card
+from adapterstilts.store.card_text import CardFacts
+from adapterstilts.store.cards import card
 from adapterstilts.store.home import check_new_folders
 from adapterstilts.store.hub import check_revision, parse_repo
 from adapterstilts.store.portable import (
