@@ -98,7 +98,7 @@ class ConsoleReporter(Reporter):
         self._started = 0.0
 
     def message(self, text: str) -> None:
-        notes.print(escape(text), soft_wrap=True)
+        notes.print(foreign(text), soft_wrap=True)
 
     def begin(self, title: str, total: int) -> None:
         self._title, self._total, self._told, self._started = title, total, 0, time.perf_counter()

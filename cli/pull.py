@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapterstilts.studies.own_tasks import own_tasks
+from adapterstilts.tasks.spec import DEFAULT_SUITE
+
 from .console import foreign, notes, print_json, result_console, session
-from .options import Json, StoreFolder
+from .options import Json, StoreFolder, Suite, TaskFiles
 
 if TYPE_CHECKING:
     from adapterstilts.studies.sharing import Pulled
@@ -27,6 +30,17 @@ def command(
             "--backbone", help="Where the backbone is, if not where the artifact says; or that a new one may be loaded."
         ),
     ] = None,
+    as_task: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="TASK",
+            help="Take an adapter that the adapters library saved, such as AdapterHub/NAME, as that of this "
+            "intermediate task; --backbone says what it is on, if not the suite's.",
+        ),
+    ] = None,
+    suite: Suite = DEFAULT_SUITE,
+    task_file: TaskFiles = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
@@ -34,10 +48,15 @@ def command(
 
     Example: adapterstilts pull alice/squad-xlmr@v1
     """
-    with session() as reporter:
+    with session() as reporter, own_tasks(task_file, suite):
+        from adapterstilts.studies.adopting import adopt
         from adapterstilts.studies.sharing import pull
 
-        show_pulled(pull(repo, backbone=backbone, store=store, reporter=reporter), json=json)
+        if as_task is None:
+            pulled = pull(repo, backbone=backbone, store=store, reporter=reporter)
+        else:
+            pulled = adopt(repo, as_task, suite=suite, backbone=backbone, store=store, reporter=reporter)
+        show_pulled(pulled, json=json)
 
 
 def show_pulled(pulled: Pulled, *, json: bool) -> None:

@@ -33,6 +33,7 @@ COMMANDS = (
     "pull",
     "runs",
     "bench latency",
+    *("zoo list", "zoo search", "zoo show", "zoo add", "zoo check"),
 )
 #: Options with which training takes a moment.
 TINY = ("--steps", "3", "--batch-size", "4", "--max-length", "64", "--evaluations", "1")

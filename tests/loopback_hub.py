@@ -193,7 +193,8 @@ class _Handler(BaseHTTPRequestHandler):
         found = []
         for repo, repository in self.hub.repositories.items():
             card = repository.files.get("README.md", b"").decode("utf-8", "replace")
-            own = set((yaml.safe_load(card.split("---")[1]) or {}).get("tags", [])) if card.startswith("---") else set()
+            told = (yaml.safe_load(card.split("---")[1]) or {}) if card.startswith("---") else {}
+            own = {*told.get("tags", []), *([f"base_model:{told['base_model']}"] if "base_model" in told else [])}
             if wanted <= own and (self._known or not repository.private):
                 found.append({"id": repo, "modelId": repo, "tags": sorted(own), "sha": repository.refs["main"]})
         self._json(found)

@@ -45,7 +45,7 @@ from adapterstilts.evaluation.zero_shot import (
 )
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.backbone import Backbone, load_backbone
-from adapterstilts.models.saved import HEADLESS, load_backbone_of, load_composed, load_headless
+from adapterstilts.models.saved import is_headless, load_backbone_of, load_composed, load_headless
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.formats import Answer, EncodingSettings
@@ -160,7 +160,7 @@ def run_search(
     if found is not None:
         return found
     store.check_writable()
-    if artifact is not None and artifact.kind in HEADLESS:
+    if artifact is not None and is_headless(artifact):
         loaded = load_headless(artifact, load_backbone_of(artifact, backbone)).backbone
     elif artifact is not None:
         loaded = load_composed(artifact, load_backbone_of(artifact, backbone), task_of(artifact)).backbone

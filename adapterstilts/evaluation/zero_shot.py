@@ -23,6 +23,7 @@ from adapterstilts.models.languages import LanguageAdapter, own_language
 from adapterstilts.models.layers import layers_text
 from adapterstilts.models.saved import (
     check_labels,
+    is_headless,
     load_backbone_of,
     load_composed,
     members_of,
@@ -108,6 +109,11 @@ def task_of(artifact: Artifact, suite: str | None = None) -> TaskSpec:
     if artifact.kind not in ("intermediate", "target", ENSEMBLE):
         raise ArtifactError(
             f"Artifact '{artifact.id}' is of kind '{artifact.kind}'; only adapters and compositions can be evaluated."
+        )
+    if is_headless(artifact):
+        raise ArtifactError(
+            f"Artifact '{artifact.id}' came without a head that fits its task, and answers nothing by itself. Put it "
+            f"under a target: `adapterstilts compose {artifact.manifest['task']} --target ... --use {artifact.id}`."
         )
     world = get_suite(artifact.suite if suite is None else suite)
     if base_suite(world.name) != base_suite(artifact.suite):

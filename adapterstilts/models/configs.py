@@ -11,6 +11,8 @@ from adapterstilts.models.expression import Merge
 from adapterstilts.models.full import FULL, full_config
 from adapterstilts.models.layers import layers_text, left_out
 
+_OLD_NAMES = ("pfeiffer", "houlsby", "parallel", "scaled_parallel", "pfeiffer+inv", "houlsby+inv")
+
 
 def adapter_config(config: str | Mapping[str, Any], *, reduction_factor: float | None = None) -> Any:
     """Return the adapters library's configuration object.
@@ -60,6 +62,17 @@ def adapter_config_json(config: str | Mapping[str, Any], *, reduction_factor: fl
     plain = plain_json(adapter_config(config, reduction_factor=reduction_factor).to_dict())
     assert isinstance(plain, dict)
     return plain
+
+
+def config_name(config: Mapping[str, Any]) -> str | None:
+    """Return the library's name of a configuration, whatever its reduction factor and layers; None without one."""
+    from adapters import ADAPTER_CONFIG_MAP
+
+    def shape(told: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in told.items() if key not in ("reduction_factor", "leave_out")}
+
+    names = (name for name in ADAPTER_CONFIG_MAP if name not in _OLD_NAMES)
+    return next((name for name in names if shape(adapter_config_json(name)) == shape(config)), None)
 
 
 def fusion_config_json() -> dict[str, Any]:

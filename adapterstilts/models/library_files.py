@@ -19,7 +19,7 @@ from adapterstilts.models.saved import weights_file
 from adapterstilts.store.artifacts import Artifact, write_json
 
 FOLDER = "library"
-ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_CONFIG, HEAD_CONFIG = "adapter_config.json", "head_config.json"
 ADAPTER_WEIGHTS, HEAD_WEIGHTS, FUSION_WEIGHTS = (
     "adapter.safetensors",
     "model_head.safetensors",
@@ -42,20 +42,20 @@ def write_library_files(
     composition = composed.composition
     if composition.full:
         return
-    top, names = composition.top, composition.expression.names
-    root = folder / FOLDER if names else folder
+    top, names, several = composition.top, composition.expression.names, len(composition.stacked) > 1
+    root = folder / FOLDER if several else folder
     for name in composition.stacked:
-        place = root / name if names else root
+        place = root / name if several else root
         _write_adapter(composed, name, place, model_name)
         shutil.copyfile(artifact.file(weights_file(f"adapters/{name}")), place / ADAPTER_WEIGHTS)
     if isinstance(composition.expression, Fusion):
         place = root / ",".join(names)
         _write_fusion(composed, names, place, model_name)
         shutil.copyfile(artifact.file(weights_file("fusion")), place / FUSION_WEIGHTS)
-    if names:
+    if several:
         write_json(root / "adapter_setup.json", _setup(composed))
     if top is not None and weights_file("head") in artifact.manifest["files"]:
-        place = root / top if names else root
+        place = root / top if several else root
         _write_head(composed, top, place, model_name)
         shutil.copyfile(artifact.file(weights_file("head")), place / HEAD_WEIGHTS)
     for task, model in heads.items():
@@ -89,7 +89,7 @@ def _write_head(composed: ComposedModel, name: str, place: Path, model_name: str
         model_name=model_name,
         model_class=type(model).__name__,
     )
-    _write_config(place / "head_config.json", config, model_name)
+    _write_config(place / HEAD_CONFIG, config, model_name)
 
 
 def _write_config(path: Path, config: Mapping[str, Any], model_name: str) -> None:

@@ -41,6 +41,14 @@ SHARED = (MIXED, FUSED)
 """Those of them that have a head of each of their tasks."""
 
 
+def is_headless(artifact: Artifact) -> bool:
+    """Tell whether an artifact gives an adapter or a fusion to others, and is no composition with a head on top.
+
+    Beside the kinds in ``HEADLESS`` that is an adapter that came without a head.
+    """
+    return not {ADAPTER, FUSION}.isdisjoint(artifact.manifest["files"])
+
+
 def weights_file(part: str) -> str:
     """Return the name of the file that holds a part's tensors."""
     return f"{part}.safetensors"
@@ -164,7 +172,7 @@ def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
     """Put a merged or mixed adapter, or a fusion, on a backbone, with a head on top that nobody has trained.
 
     Args:
-        artifact: of kind ``merged``, ``mixed`` or ``fusion``.
+        artifact: one that is headless.
         backbone: freshly loaded.
 
     Raises:
@@ -181,7 +189,7 @@ def load_headless(artifact: Artifact, backbone: Backbone) -> ComposedModel:
 
 
 def _below(artifact: Artifact, head: HeadSpec) -> Composition:
-    """Return what an artifact of a kind in ``HEADLESS`` gives to others, under a head."""
+    """Return what a headless artifact gives to others, under a head."""
     if artifact.kind == FUSED:
         expression, adapters, fusion = read_fusion(artifact)
         return Composition(expression, None, head, adapters, fusion)
@@ -331,6 +339,8 @@ def check_labels(artifact: Artifact, task: TaskSpec) -> None:
     Raises:
         ArtifactError: names the first label that differs.
     """
+    if is_headless(artifact):
+        return  # what has no head has no labels
     saved, known = tuple(artifact.manifest.get("labels", ())), task.labels if task.format != "multiple_choice" else ()
     if task.labels_file and not known:
         return  # the labels of the user's own files are known once these are read

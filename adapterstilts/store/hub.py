@@ -175,8 +175,10 @@ class Hub:
                 return call()
             except HFValidationError as error:
                 raise SettingsError(f"'{clean(repo)}' is no repository: {clean(str(error))}") from None
-            except (HfHubHTTPError, LocalEntryNotFoundError, RequestException) as error:
+            except (HfHubHTTPError, LocalEntryNotFoundError, RequestException, RuntimeError) as error:
                 cause = _cause(error)
+                if isinstance(cause, RuntimeError):
+                    raise  # a fault of ours, or of the client
                 if pause is None or not _passing(cause):
                     raise _told(cause, repo, revision, self.endpoint) from None
                 logger.info("%s does not answer well (%s); asked again", self.endpoint, type(cause).__name__)
@@ -192,10 +194,10 @@ def clean(text: str) -> str:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return the answer behind the client's own "cannot be found locally either"."""
+    """Return the answer behind the client's own "cannot be found locally either", or "error while uploading"."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    while isinstance(error, LocalEntryNotFoundError) and error.__cause__ is not None:
+    while isinstance(error, (LocalEntryNotFoundError, RuntimeError)) and error.__cause__ is not None:
         error = error.__cause__
     return error
 

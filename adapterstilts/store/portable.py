@@ -19,7 +19,7 @@ from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.store.artifacts import ID_DIGITS, MANIFEST, artifact_id
 
 #: Kinds of artifacts that are shared: those that hold adapters.
-KINDS = ("intermediate", "target", "merged", "mixed", "fusion")
+KINDS = ("intermediate", "target", "merged", "mixed", "fusion", "language")
 RESULTS = "results.json"
 """The evaluations of a shared artifact."""
 CARD = "README.md"
@@ -34,6 +34,7 @@ _FILES = re.compile(
     r"(?:composition|adapter|fusion|results)\.json|curve\.jsonl"
     rf"|(?:head|fusion|backbone|(?:adapters|heads)/{_NAME})\.safetensors"
 )
+_ID = re.compile(r"[A-Za-z0-9_.+-]{1,200}-[0-9a-f]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(r"sha256:[0-9a-f]{64}|[0-9a-f]{40}|unknown")
 _BACKBONE = re.compile(r"(?:\./)?[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)?")
@@ -57,6 +58,8 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "expression": str,
     "fused_on": str,
     "labels": list,
+    "language": str,
+    "language_adapter": dict,
     "backbone": dict,
     "tokenizer": dict,
     "settings": dict,
@@ -69,6 +72,8 @@ _FIELDS: dict[str, type | tuple[type, ...]] = {
     "stopped_early": bool,
     "resources": dict,
     "versions": dict,
+    "imported": dict,
+    "not_known": list,
     "files": dict,
 }
 _NEEDED = ("format_version", "kind", "id", "name", "fingerprint", "created", "expression", "backbone", "settings")
@@ -78,6 +83,7 @@ _NEEDED_BY_KIND = {
     "merged": ("suite", "tasks"),
     "mixed": ("suite", "tasks", "metrics", "mixture"),
     "fusion": ("suite", "tasks", "metrics", "mixture"),
+    "language": ("suite", "language", "resources"),
 }
 
 
@@ -143,7 +149,7 @@ def check_size(name: str, size: int | None, where: str) -> None:
     Raises:
         ArtifactError: it is larger, or its size is not told.
     """
-    limit = MAX_WEIGHTS_BYTES if name.endswith(".safetensors") else MAX_JSON_BYTES
+    limit = MAX_WEIGHTS_BYTES if name.endswith((".safetensors", ".bin")) else MAX_JSON_BYTES
     if size is None or not 0 <= size <= limit:
         raise ArtifactError(f"{where}: the file '{name}' has {size} bytes; at most {limit} are taken in.")
 
@@ -202,7 +208,7 @@ def foreign_manifest(folder: Path) -> dict[str, Any]:
         seen = text.translate(_BRACKETS) if place.startswith("labels[") else text
         if text and not _LINE.fullmatch(seen):
             raise refused(f"'{place}' holds signs that no name has, or too many: {_short(text)}")
-    for key in ("labels", "inputs", "tasks"):
+    for key in ("labels", "inputs", "tasks", "not_known"):
         if not all(isinstance(item, str) for item in manifest.get(key, [])):
             raise refused(f"'{key}' holds something that is no text")
     _check_backbone(manifest["backbone"], refused)
@@ -243,8 +249,19 @@ def _check_told(manifest: Mapping[str, Any], refused: Any) -> None:
     for field, key in (("resources", "wall_seconds"), ("resources", "trained_parameters"), ("search", "budget")):
         if type(manifest.get(field, {}).get(key, 0)) not in (int, float):
             raise refused(f"'{field}.{key}' is no number")
+    if "imported" in manifest and (
+        set(manifest["imported"]) != {"repo", "commit", "head"}
+        or not all(isinstance(value, str) for value in manifest["imported"].values())
+    ):
+        raise refused("'imported' does not tell repo, commit and head")
     if manifest.get("fused_on", "intermediate") != "intermediate":
         raise refused(f"'fused_on' is {_short(manifest['fused_on'])}")
+    if "language_adapter" in manifest:
+        below = manifest["language_adapter"]
+        if set(below) != {"language", "artifact", "fingerprint"} or below["fingerprint"] != identity.get("language"):
+            raise refused("'language_adapter' is not the one in 'identity'")
+        if not isinstance(below["language"], str) or not _ID.fullmatch(str(below["artifact"])):
+            raise refused("'language_adapter' names no language and artifact")
     if "task" in manifest:
         wanted = (("task", dict), ("settings", dict), ("expression", str))
         if odd := [key for key, kind in wanted if not isinstance(identity.get(key), kind)]:

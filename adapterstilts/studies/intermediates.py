@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from adapterstilts.models.layers import leaving_out, read_layers
 from adapterstilts.models.saved import HEADLESS, read_adapter, trained_task
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.studies.zoo import of_the_index
 from adapterstilts.tasks.spec import base_suite
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.fusions import FusionStage, check_lengths, check_tasks, run_fusion
@@ -55,9 +57,10 @@ def intermediate_adapters(
     train_missing: bool,
     reporter: Reporter,
 ) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
-    """Return the adapters that an expression needs, from the store where it has them, else newly made.
+    """Return the adapters that an expression needs: of the store, else of the bundled index, else newly made.
 
-    An adapter of a task, or of a mix of tasks, is trained where the store has none; a merge is made of those.
+    An adapter of a task, or of a mix of tasks, is trained where none is to be had; a merge is made of those. The index
+    is asked where the user wants no particular kind of adapter, since it does not say of which kind they are.
 
     Args:
         expression: names them, in the order of ``needed``.
@@ -96,6 +99,14 @@ def intermediate_adapters(
     shape = {name: settings.get(name) for name in ("adapter", "reduction_factor")} | ({"adapter": FULL} if full else {})
     dropped = plain.settings.dropped
     found = {name: given.get(name) or _newest(name, plain, store, shape, reporter) for name in singles}
+
+    pulled: dict[str, StageResult] = {}
+    for name in singles:
+        if found[name] is None and not any(shape.values()):
+            started = time.perf_counter()
+            found[name] = of_the_index(get_suite(suite).task(name, "intermediate"), backbone, store, reporter)
+            if (taken := found[name]) is not None:
+                pulled[name] = StageResult(taken, False, time.perf_counter() - started)
 
     def stage_of(name: str) -> TrainingStage:
         return _stage_of(name, plain, shape)
@@ -136,7 +147,9 @@ def intermediate_adapters(
     for mix in untrained:
         mixes[mix].check_length(limit)
     results = {
-        name: StageResult(artifact, True, 0.0) if artifact else run_stage(new[name], store, reporter=reporter)
+        name: pulled.get(name) or StageResult(artifact, True, 0.0)
+        if artifact
+        else run_stage(new[name], store, reporter=reporter)
         for name, artifact in found.items()
     } | {str(mix): run_mix(stage, store, reporter=reporter) for mix, stage in mixes.items()}
     made: dict[Adapter, StageResult] = {}

@@ -21,6 +21,7 @@ from adapterstilts.models.fast_fusion import fusion_paths
 from adapterstilts.models.layers import layers_text, read_layers
 from adapterstilts.models.saved import (
     HEADLESS,
+    is_headless,
     load_backbone_of,
     load_headless,
     load_trained,
@@ -263,12 +264,12 @@ def _check_artifact(artifact: Artifact, dropped: tuple[int, ...], *, merge: bool
             f"Artifact '{artifact.id}' is of kind '{kind}'; only adapters and compositions can be measured"
             + (f"; this one is about '{of}'." if of else ".")
         )
-    if kind in HEADLESS:
+    if is_headless(artifact):
         if dropped or merge:
             option = "--drop-layers" if dropped else "--merge-lora"
             raise SettingsError(
-                f"{option} is for adapters and compositions with a head of their own; '{artifact.id}' is of kind "
-                f"'{kind}'. Leave it out."
+                f"{option} is for adapters and compositions with a head of their own, which '{artifact.id}', of kind "
+                f"'{kind}', is not. Leave it out."
             )
         return
     if dropped and not more_dropped(artifact, dropped):
@@ -295,7 +296,7 @@ def _loaded(artifact: Artifact, longest: int, dropped: tuple[int, ...], backbone
             raise SettingsError(
                 f"--lengths: '{loaded.identity.id}' takes inputs of at most {loaded.max_length} tokens, not {longest}."
             )
-        if member.kind in HEADLESS:
+        if is_headless(member):
             composed = load_headless(member, loaded)
         else:
             composed = load_trained(member, loaded, drop_layers=more_dropped(member, dropped))

@@ -24,7 +24,7 @@ from adapterstilts.studies.durations import PastTimes, seconds_taken
 from adapterstilts.studies.requests import Folder
 from adapterstilts.studies.transfer import Transfer, compose
 
-IN_STORE = "in store"
+IN_STORE, TO_PULL = "in store", "to pull"
 #: What a stage that is not in the store has to undergo, by its kind, or a target's whose weights are searched for; all
 #: others are trained.
 TO_DO = {"evaluation": "to evaluate", MERGED: "to merge", ENSEMBLE: "to join", SEARCH: "to search"}
@@ -56,7 +56,7 @@ class PlannedStage:
     """Its id."""
     seed: int | None
     state: str
-    """``in store``, ``to train``, ``to merge``, ``to join``, ``to search`` or ``to evaluate``."""
+    """``in store``, ``to pull``, ``to train``, ``to merge``, ``to join``, ``to search`` or ``to evaluate``."""
     seconds: float | None
     """What it took, or about what it will take; None where nothing is known."""
 
@@ -195,19 +195,26 @@ def _stages(
 
     def planned(artifact: Artifact) -> PlannedStage:
         lacking = artifact.id in promises
+        state = _to_do(artifact) if lacking else IN_STORE
+        seconds = times.estimate(artifact) if lacking else seconds_taken(artifact)
         return PlannedStage(
             kind=artifact.kind,
             name=str(artifact.manifest["name"]),
             artifact=artifact.id,
             seed=artifact.manifest.get("settings", {}).get("seed"),
-            state=TO_DO.get(SEARCH if SEARCH in artifact.manifest else artifact.kind, "to train")
-            if lacking
-            else IN_STORE,
-            seconds=times.estimate(artifact) if lacking else seconds_taken(artifact),
+            state=state,
+            seconds=None if state == TO_PULL else seconds,
         )
 
     ids = dict.fromkeys(own_id for cell in cells for own_id in cell.stages)
     return tuple(planned(promises.get(own_id) or finished[own_id]) for own_id in ids)
+
+
+def _to_do(artifact: Artifact) -> str:
+    """Return what has to be done to have an artifact that the store does not have."""
+    if "origin" in artifact.manifest:
+        return TO_PULL
+    return TO_DO.get(SEARCH if SEARCH in artifact.manifest else artifact.kind, "to train")
 
 
 def _uses(parsed: Sequence[Expression | None], used: Mapping[str, Artifact]) -> list[tuple[str, ...]]:

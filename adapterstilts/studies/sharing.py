@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapterstilts.data.network import hub_endpoint, hub_reachable, model_cached, offline_requested
-from adapterstilts.errors import ArtifactError, DataUnavailableError, SettingsError
+from adapterstilts.data.network import model_cached
+from adapterstilts.errors import ArtifactError, SettingsError
 from adapterstilts.fingerprints import fingerprint_file
+from adapterstilts.models.languages import KIND as LANGUAGE
+from adapterstilts.models.languages import own_language
 from adapterstilts.models.locations import PACKAGED, PINNED
 from adapterstilts.models.saved import (
     COMPOSITION,
@@ -25,25 +28,24 @@ from adapterstilts.models.saved import (
 )
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import MANIFEST, Artifact, Store, read_artifact, write_json
-from adapterstilts.store.cards import CardFacts, card
+from adapterstilts.store.card_text import CardFacts
+from adapterstilts.store.cards import card
 from adapterstilts.store.home import check_new_folders
-from adapterstilts.store.hub import Hub, Listing, check_revision, parse_repo
+from adapterstilts.store.hub import check_revision, parse_repo
 from adapterstilts.store.portable import (
     CARD,
     KINDS,
-    MAX_FILES,
     RESULTS,
-    check_name,
     check_portable,
-    check_size,
-    foreign_manifest,
     is_local,
     portable,
     read_json,
 )
+from adapterstilts.studies.downloads import downloaded, hub
 from adapterstilts.studies.requests import Folder
 from adapterstilts.studies.verifying import needed_files, verified
 from adapterstilts.tasks.suites import get_suite
+from adapterstilts.training.resources import versions
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,10 @@ def push(
     if found.kind not in KINDS:
         instead = {"evaluation": f"push what it is of: {found.manifest.get('of')}"}
         instead |= {"ensemble": f"push its members: {', '.join(found.manifest.get('inputs', []))}"}
-        instead |= {"language": "language adapters stay in the store yet"}
         told = instead.get(found.kind, "push a composition on it")
         raise ArtifactError(f"'{found.id}' is of kind '{found.kind}', which is not shared by itself; {told}.")
     server = hub() if to is None else None
-    with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
-        folder = Path(scratch) / "repository"
+    with _scratch() as folder:
         text = write_repository(found, folder, name, kept, license=license, backbone=backbone)
         files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in _files(folder)}
         commit = None
@@ -160,7 +160,6 @@ def write_repository(
     """
     from adapterstilts.models.library_files import ADAPTER_CONFIG, FOLDER, write_library_files
 
-    _check_language(artifact)
     loaded = verified(artifact, backbone)
     manifest = portable(artifact.manifest)
     results = stored_results(artifact, store)
@@ -205,13 +204,13 @@ def pull(
     name, revision = parse_repo(repo)
     server, kept = hub(), Store(store)
     kept.check_writable()
-    with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
-        folder = Path(scratch) / "repository"
+    with _scratch() as folder:
+        folder.mkdir()
         listing = server.listing(name, revision)
-        manifest = _download(server, listing, folder, manifest_hash, reporter)
+        manifest = downloaded(server, listing, folder, manifest_hash, kept.home, reporter)
+        _tell_versions(manifest, reporter)
         write_json(folder / MANIFEST, manifest)
         artifact = read_artifact(folder)
-        _check_language(artifact)
         _check_task(artifact)
         if backbone is None:
             _check_backbone(artifact)
@@ -221,6 +220,32 @@ def pull(
         verified(artifact, backbone)
         origin = {"repo": name, "commit": listing.commit}
         return _keep(artifact, manifest, origin, kept, reporter)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Give the path of a folder below a temporary one, and say it in the project's words where that is full.
+
+    Raises:
+        ArtifactError: something cannot be written; names the path.
+    """
+    with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
+        try:
+            yield Path(scratch) / "repository"
+        except OSError as error:
+            raise ArtifactError(
+                f"A file cannot be written: {error.strerror} ({error.filename}). Make room, or set TMPDIR to another "
+                "folder for temporary files."
+            ) from error
+
+
+def _tell_versions(manifest: Mapping[str, Any], reporter: Reporter) -> None:
+    """Say where the libraries that decide how layers are worked out were others; whether it loads is seen after."""
+    here = versions()
+    for package in ("adapters", "transformers"):
+        theirs = str(manifest.get("versions", {}).get(package, here[package]))
+        if theirs.split(".")[:2] != here[package].split(".")[:2]:
+            reporter.message(f"{manifest['id']}: made with {package} {theirs}, and {here[package]} is here")
 
 
 def stored_results(artifact: Artifact, store: Store) -> list[dict[str, Any]]:
@@ -235,6 +260,7 @@ def stored_results(artifact: Artifact, store: Store) -> list[dict[str, Any]]:
             "missing": list(item.manifest.get("missing", [])),
             "rows": item.manifest.get("identity", {}).get("rows"),
             "created": item.manifest["created"],
+            **{key: dict(told) for key in ("language_adapters",) if (told := item.manifest.get(key))},
             "predictions": {
                 name.removeprefix("predictions/").removesuffix(".jsonl"): digest
                 for name, digest in item.manifest["files"].items()
@@ -254,59 +280,18 @@ def drawing(artifact: Artifact) -> str:
     if artifact.kind == FUSED:
         heads = ", ".join(f"{head.kind} head '{task}'" for task, head in read_heads(artifact).items())
         return f"Fuse({', '.join(read_fusion(artifact)[0].names)}) → {heads}"
+    if artifact.kind in ("intermediate", LANGUAGE):
+        return f"one adapter '{read_adapter(artifact)[0]}', without a head"
     return f"{artifact.manifest['expression']} = one adapter '{read_adapter(artifact)[0]}'"
 
 
-def _download(
-    server: Hub, listing: Listing, folder: Path, manifest_hash: str | None, reporter: Reporter
-) -> dict[str, Any]:
-    """Download the manifest, and what it names once it is checked."""
-    where = f"'{listing.repo}' at {listing.commit[:10]}"
-    if MANIFEST not in listing.sizes:
-        raise ArtifactError(
-            f"{where} has no {MANIFEST}, so it was not published by adapterstilts, and cannot be verified. An adapter "
-            "of the adapters library alone is loaded with that library."
-        )
-    check_size(MANIFEST, listing.sizes[MANIFEST], where)
-    folder.mkdir()
-    server.download(listing, [MANIFEST], folder)
-    if manifest_hash is not None and fingerprint_file(folder / MANIFEST) != manifest_hash:
-        raise ArtifactError(f"{where}: '{MANIFEST}' is not the one that the index names. Nothing is kept.")
-    manifest = foreign_manifest(folder)
-    names = list(manifest["files"])
-    for name in names:
-        check_name(name, where)
-        if name not in listing.sizes:
-            raise ArtifactError(f"{where} lacks the file '{name}', which its manifest names.")
-        check_size(name, listing.sizes[name], where)
-    total = sum(listing.sizes[name] or 0 for name in names)
-    reporter.message(f"{manifest['id']}: {min(len(names), MAX_FILES)} files, {total} bytes")
-    server.download(listing, names, folder)
-    for name in names:
-        if (folder / name).is_symlink() or (folder / name).stat().st_size != listing.sizes[name]:
-            raise ArtifactError(f"{where}: '{name}' is a link, or has another size than was told. Nothing is kept.")
-        if fingerprint_file(folder / name) != manifest["files"][name]:
-            raise ArtifactError(
-                f"{where}: the file '{name}' is not the one that was published: its hash differs from the manifest's. "
-                "Nothing is kept; tell the owner of the repository."
-            )
-        if name.endswith(".json"):
-            read_json(folder / name)
-    return manifest
-
-
-def _check_language(artifact: Artifact) -> None:
-    """Refuse what a language adapter belongs to that may be somebody else's."""
-    if COMPOSITION in artifact.manifest["files"] and read_composition(artifact).on_language:
-        raise ArtifactError(
-            f"Artifact '{artifact.id}' is on a language adapter, in whose place others are put; such compositions "
-            "are not shared yet. Leave --language-adapters out of what shall be shared."
-        )
-
-
 def _check_task(artifact: Artifact) -> None:
-    """Compare labels with those of the task, where it is one of the catalogue."""
+    """Compare labels with those of the task, where it is one of the catalogue, and look for the languages."""
     suite = get_suite(artifact.suite)
+    if artifact.kind == LANGUAGE:
+        suite.language(str(artifact.manifest["language"]))
+    if below := own_language(artifact):
+        suite.language(below.language)
     if artifact.kind not in ("intermediate", "target") or artifact.manifest["identity"].get("task", {}).get(
         "definition"
     ):
@@ -330,6 +315,8 @@ def _check_results(results: Any, path: Path) -> None:
         return (
             isinstance(item, dict)
             and all(isinstance(item.get(key), str) for key in ("evaluation", "suite", "task", "split"))
+            and isinstance(item.get("language_adapters", {}), dict)
+            and all(isinstance(code, str | None) for code in item.get("language_adapters", {}).values())
             and isinstance(item.get("languages"), dict)
             and bool(item["languages"])
             and all(
@@ -371,19 +358,6 @@ def _keep(
 def needed_weights(artifact: Artifact) -> list[str]:
     """Return the names of the files with an artifact's weights."""
     return [name for name in artifact.manifest["files"] if name.endswith(".safetensors")]
-
-
-def hub() -> Hub:
-    """Return the Hub that ``HF_ENDPOINT`` names.
-
-    Raises:
-        DataUnavailableError: it is not there, or offline work was asked for.
-    """
-    asked_for = offline_requested()  # asked first, since a Hub that does not answer sets it for the clients
-    if asked_for or not hub_reachable():
-        asked = "HF_HUB_OFFLINE is set" if asked_for else f"{hub_endpoint()} does not answer"
-        raise DataUnavailableError(f"The Hub cannot be reached: {asked}. Only `push --dry-run DIR` works without it.")
-    return Hub(hub_endpoint())
 
 
 def _files(folder: Path) -> list[Path]:

@@ -409,7 +409,7 @@ def evaluate(
         composition=str(found.manifest["expression"]),
         backbone=str(found.manifest["backbone"]["id"]),
         split=rows.split,
-        seeds=(int(found.manifest["settings"]["seed"]),),
+        seeds=(int(seed),) if (seed := found.manifest["settings"].get("seed")) is not None else (),
         compared=compared,
         artifacts=(found,),
         baselines=(other,) if other is not None else (),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from adapterstilts.errors import AdapterStiltsError, ArtifactError, SettingsError
 from adapterstilts.models.backbone import ComposedModel
+from adapterstilts.models.composition import Composition
+from adapterstilts.models.languages import KIND as LANGUAGE
+from adapterstilts.models.languages import own_language
 from adapterstilts.models.saved import (
     ADAPTER,
     COMPOSITION,
@@ -15,6 +18,7 @@ from adapterstilts.models.saved import (
     FUSION,
     HEADLESS,
     SHARED,
+    is_headless,
     load_backbone_of,
     load_headless,
     load_shared,
@@ -26,17 +30,13 @@ from adapterstilts.models.saved import (
     read_heads,
     weights_file,
 )
+from adapterstilts.models.soundness import LARGEST, check_answer, check_finite, check_numbers
 from adapterstilts.progress import Reporter
-from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.store.artifacts import MANIFEST, Artifact, Store
 from adapterstilts.store.portable import KINDS, RESULTS
 from adapterstilts.store.weights import load_weights
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import CURVE
-
-LARGEST = 1 << 16
-"""Of any number in the configuration of an adapter or head: widths, ranks, lengths, labels."""
-SMALLEST_FACTOR = 0.1
-"""Of reduction factors: below, a bottleneck is more than ten times as wide as the model."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,17 @@ def verified(artifact: Artifact, backbone: str | None = None) -> Verified:
     files = needed_files(artifact)
     for name in files:
         artifact.file(name)
+    needed = [name for name in files if name.endswith(".safetensors")]
     loaded = load_backbone_of(artifact, backbone)
     try:
         if artifact.kind in SHARED:
             found = Verified(*load_shared(artifact, loaded))
         else:
-            found = Verified((load_headless if artifact.kind in HEADLESS else load_trained)(artifact, loaded))
-        _check_finite(artifact)
+            found = Verified((load_headless if is_headless(artifact) else load_trained)(artifact, loaded))
+        for name in needed:
+            check_finite(load_weights(artifact.path / name), f"The weights file '{artifact.path / name}'")
         for composed in found.heads.values() or (found.composed,):
-            _check_answer(composed, artifact)
+            check_answer(composed, str(artifact.path))
     except ArtifactError as error:
         if str(artifact.path) in str(error):
             raise
@@ -108,7 +110,10 @@ def needed_files(artifact: Artifact) -> tuple[str, ...]:
     if artifact.kind not in KINDS:
         raise ArtifactError(f"Artifact '{artifact.id}' is of kind '{artifact.kind}' and holds no adapters.")
     fusion: Mapping[str, Any] | None = None
-    if artifact.kind in HEADLESS:
+    if is_headless(artifact) != (artifact.kind in HEADLESS) and artifact.kind not in ("intermediate", LANGUAGE):
+        told = "an adapter without a head" if is_headless(artifact) else "a head on top"
+        raise ArtifactError(f"The manifest '{artifact.path / MANIFEST}': {told} is nothing of kind '{artifact.kind}'.")
+    if is_headless(artifact):
         description = FUSION if artifact.kind == FUSED else ADAPTER
         if artifact.kind == FUSED:
             _, configs, fusion = read_fusion(artifact)
@@ -124,19 +129,20 @@ def needed_files(artifact: Artifact) -> tuple[str, ...]:
         fusion, description = composition.fusion, COMPOSITION
         parts, outputs = list(composition.parts), [composition.head.outputs]
         _check_settings(artifact)
+        _check_language(artifact, composition)
     where = f"'{artifact.path / description}'"
-    _check_numbers(fusion or {}, f"{where}: the configuration of the fusion")
+    check_numbers(fusion or {}, f"{where}: the configuration of the fusion")
     for name, config in configs.items():
         if not config:
             raise ArtifactError(f"{where}: the configuration of '{name}' is empty.")
-        _check_numbers(config, f"{where}: the configuration of '{name}'")
+        check_numbers(config, f"{where}: the configuration of '{name}'")
     if any(number > LARGEST for number in outputs):
         raise ArtifactError(f"{where}: a head has {outputs} outputs, and at most {LARGEST} are read.")
     needed = (description, *map(weights_file, parts))
     given = set(artifact.manifest["files"]) - {CURVE, RESULTS}
     if odd := sorted(given ^ set(needed)):
         raise ArtifactError(
-            f"The manifest '{artifact.path / 'manifest.json'}' and {where} are not about the same files: {odd[0]}."
+            f"The manifest '{artifact.path / MANIFEST}' and {where} are not about the same files: {odd[0]}."
         )
     return (*needed, *sorted(set(artifact.manifest["files"]) - set(needed)))
 
@@ -184,48 +190,13 @@ def _check_settings(artifact: Artifact) -> None:
         settings = artifact.manifest["settings"]
         TrainingSettings(**settings)
     except (TypeError, SettingsError) as error:
-        raise ArtifactError(f"The settings in '{artifact.path / 'manifest.json'}' cannot be read: {error}") from error
+        raise ArtifactError(f"The settings in '{artifact.path / MANIFEST}' cannot be read: {error}") from error
 
 
-def _check_numbers(config: Any, where: str, depth: int = 0) -> None:
-    """Refuse a configuration that would make a huge model, or that names another one somewhere else."""
-    if depth > 4:
-        raise ArtifactError(f"{where} is nested too deeply.")
-    for key, value in config.items():
-        for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else (value,):
-            if isinstance(item, dict):
-                _check_numbers(item, where, depth + 1)
-            elif isinstance(item, (int, float)) and not -1 <= item <= LARGEST:
-                raise ArtifactError(f"{where} has {key} {item!r}, out of what is read.")
-            elif "reduction_factor" in key and isinstance(item, (int, float)) and item < SMALLEST_FACTOR:
-                raise ArtifactError(f"{where} has {key} {item!r}; at least {SMALLEST_FACTOR} is read.")
-            elif key == "configs" or isinstance(item, list):
-                raise ArtifactError(f"{where} has something in {key} that is no configuration.")
-
-
-def _check_finite(artifact: Artifact) -> None:
-    """Refuse weights that are no numbers, though they need not show in an answer."""
-    for name in artifact.manifest["files"]:
-        if name.endswith(".safetensors"):
-            for key, tensor in load_weights(artifact.path / name).items():
-                if not bool(tensor.isfinite().all()):
-                    raise ArtifactError(f"The weights file '{artifact.path / name}' has no finite numbers in '{key}'.")
-
-
-def _check_answer(composed: ComposedModel, artifact: Artifact) -> None:
-    """Let a model answer to a line of text; what comes out must be numbers."""
-    import torch
-
-    composed.activate()
-    inputs = composed.backbone.tokenizer("1 2 3", return_tensors="pt")
-    choices = composed.composition.head.outputs if composed.composition.head.kind == "multiple_choice" else 0
-    given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-    if choices:
-        given = {name: tensor.unsqueeze(0).repeat(1, choices, 1) for name, tensor in given.items()}
-    model: Callable[..., Any] = composed.model
-    composed.model.eval()
-    with torch.no_grad():
-        output = model(**given)
-    tensors = [value for value in output.values() if isinstance(value, torch.Tensor)]
-    if not tensors or not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
-        raise ArtifactError(f"The weights in '{artifact.path}' give answers that are not finite numbers.")
+def _check_language(artifact: Artifact, composition: Composition) -> None:
+    """Compare what is built with what the manifest says of a language adapter at the bottom."""
+    if composition.on_language != (own_language(artifact) is not None):
+        raise ArtifactError(
+            f"'{artifact.path / COMPOSITION}' and the manifest do not agree on whether there is a language adapter at "
+            "the bottom."
+        )

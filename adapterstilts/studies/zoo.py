@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from adapterstilts.errors import ArtifactError
+from adapterstilts.errors import AdapterStiltsError, ArtifactError
+from adapterstilts.models.identity import BackboneIdentity
+from adapterstilts.models.languages import KIND as LANGUAGE
+from adapterstilts.models.saved import ADAPTER, COMPOSITION
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.hub import TAG, parse_repo
-from adapterstilts.store.index import entry_of, published
-from adapterstilts.store.portable import CARD, KINDS, MAX_JSON_BYTES
+from adapterstilts.store.index import Published, entry_of, published
+from adapterstilts.store.portable import CARD, KINDS, MAX_JSON_BYTES, read_json
+from adapterstilts.store.promises import PlanningStore, Promise
+from adapterstilts.studies.downloads import downloaded_files, downloaded_manifest, hub
 from adapterstilts.studies.requests import Folder
-from adapterstilts.studies.sharing import Pulled, drawing, hub, pull, stored_results
+from adapterstilts.studies.sharing import Pulled, drawing, pull, stored_results
+from adapterstilts.tasks.spec import TaskSpec, base_suite
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,58 @@ def add(
     )
 
 
+def of_the_index(task: TaskSpec, backbone: BackboneIdentity, store: Store, reporter: Reporter) -> Artifact | None:
+    """Return the adapter of an intermediate task that the bundled index names, taken into the store.
+
+    A store that only plans promises it, after its manifest and its configuration were downloaded.
+
+    Args:
+        task: of the catalogue; for one of a task file there is none.
+        backbone: that it has to be on.
+        store: where it is kept.
+        reporter: told which it is, or why one cannot be had.
+
+    Returns:
+        None where the index has none, or where it cannot be had.
+    """
+    if task.definition:
+        return None
+    wanted = ("intermediate", base_suite(task.suite), task.name, backbone.id)
+    for entry in published():
+        if (entry.kind, base_suite(entry.suite), entry.task, entry.backbone) != wanted:
+            continue
+        try:
+            if isinstance(store, PlanningStore):
+                found: Artifact = _promised(entry, store)
+            else:
+                found = add(entry.name, backbone=backbone.id, store=store.home, reporter=reporter).artifact
+            backbone.require_same(found.manifest["backbone"], what=f"'{entry.name}' of the index")
+        except AdapterStiltsError as error:
+            reporter.message(f"{task.name}: '{entry.name}' of the index cannot be had. {error}")
+        else:
+            reporter.message(f"{task.name}: '{entry.name}' of the index, {entry.repo} at {entry.revision}")
+            return found
+    return None
+
+
+def _promised(entry: Published, store: PlanningStore) -> Promise:
+    """Return what an entry of the index will be in a store."""
+    origin = {"repo": entry.repo, "commit": entry.revision}
+    for promise in store.promises.values():
+        if promise.manifest.get("origin") == origin:
+            return promise
+    server = hub()
+    listing = server.listing(entry.repo, entry.revision)
+    with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
+        folder = Path(scratch)
+        manifest = downloaded_manifest(server, listing, folder, entry.manifest)
+        names = [name for name in (COMPOSITION, ADAPTER) if name in manifest["files"]]
+        downloaded_files(server, listing, folder, manifest, names)
+        contents = {name: read_json(folder / name) for name in names}
+    kind, name, key = (str(manifest[field]) for field in ("kind", "name", "fingerprint"))
+    return store.promise(Promise.of(kind, name, key, {**manifest, "origin": origin}, contents))
+
+
 def show(name: str, *, store: Folder | None = None) -> Mapping[str, Any]:
     """Return what is known of an artifact of the store, an entry of the index, or a repository on the Hub.
 
@@ -119,9 +179,6 @@ def show(name: str, *, store: Folder | None = None) -> Mapping[str, Any]:
 
 
 def _card(repo: str, revision: str | None) -> str:
-    import tempfile
-    from pathlib import Path
-
     asked = hub()
     listing = asked.listing(repo, revision)
     size = listing.sizes.get(CARD)
@@ -137,6 +194,8 @@ def _of_store(artifact: Artifact) -> Offer:
     task = str(manifest.get("task", manifest.get("expression", "")))
     if artifact.kind == "target":
         task = f"{manifest['expression']} → {task}"
+    if artifact.kind == LANGUAGE:
+        task = f"{LANGUAGE}: {manifest['language']}"
     note = f"from {manifest['origin']['repo']}" if "origin" in manifest else ""
     return Offer(artifact.id, "store", artifact.kind, task, str(manifest["backbone"]["id"]), note)
 

@@ -248,6 +248,7 @@ class StageResult:
         manifest = self.artifact.manifest
         done = {"evaluation": "evaluated", "merged": "merged", "ensemble": "joined"}.get(self.artifact.kind, "trained")
         done = "searched" if SEARCH in manifest else done
+        done = "pulled" if "origin" in manifest else done
         return {
             "kind": self.artifact.kind,
             "name": str(manifest["name"]),

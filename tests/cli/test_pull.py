@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +164,48 @@ def test_a_file_that_changed_on_the_server(
             loopback.publish(f"{USER}/{name}", {**files, file: bytes(data)})
             told = refused("pull", f"{USER}/{name}", *fresh, store=fresh[3])
             assert f"'{file}' is not the one that was published" in told
+
+
+def test_too_little_room_is_told_before_the_download(
+    published: dict[str, Files], loopback: LoopbackHub, fresh: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loopback.publish(REPO, published["tags"])
+    usage = shutil._ntuple_diskusage(10, 9, 1000)  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    told = refused("pull", REPO, *fresh, store=fresh[3])
+    total = sum(len(published["tags"][name]) for name in told_of(published["tags"])["files"])
+    assert f"The store '{fresh[3]}' has room for 0.0 MB (1000 bytes), and pulling {REPO} needs" in told
+    assert f"({total} bytes)" in told
+    assert not [what for what in loopback.asked if what.endswith(".safetensors")]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_store_that_takes_nothing(
+    number: int, published: dict[str, Files], loopback: LoopbackHub, fresh: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loopback.publish(REPO, published["tags"])
+    Store(fresh[3]).check_writable()
+    copyfile = shutil.copyfile
+
+    def refuse(source: Any, target: Any, **options: Any) -> Any:
+        if str(target).startswith(str(fresh[3])):
+            raise OSError(number, os.strerror(number), str(target))
+        return copyfile(source, target, **options)
+
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    told = refused("pull", REPO, *fresh, store=fresh[3])
+    assert f"The store '{fresh[3]}' cannot be written: {os.strerror(number)}" in told
+    assert list(fresh[3].glob("tmp/*")) == []
+
+
+def test_what_was_made_with_other_versions_is_told(
+    published: dict[str, Files], loopback: LoopbackHub, fresh: Any
+) -> None:
+    loopback.publish(REPO, with_manifest(published["tags"], lambda told: told["versions"].update(adapters="2.1.0")))
+    result = call("pull", REPO, *fresh)
+    assert f"made with adapters 2.1.0, and {version('adapters')} is here" in " ".join(result.stderr.split())
+    loopback.publish(f"{USER}/same", published["squad"])
+    assert "made with" not in call("pull", f"{USER}/same", *fresh).stderr
 
 
 def test_another_one_of_the_same_making_stays(

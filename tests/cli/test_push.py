@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,7 @@ from toy_compositions import batch_of, logits_of
 from adapterstilts.models.backbone import load_backbone
 from adapterstilts.models.saved import load_trained
 from adapterstilts.store.artifacts import Store
+from adapterstilts.studies import sharing
 
 REPO = f"{USER}/panx-toy"
 
@@ -85,6 +90,20 @@ def test_the_adapters_library_loads_an_adapter_and_answers_alike(name: str, worl
     config = json.loads((folder / "head_config.json").read_text())
     if name == "mnli":
         assert config["config"]["label2id"] == {"entailment": 0, "neutral": 1, "contradiction": 2}
+
+
+def test_the_adapters_library_loads_an_adapter_from_the_hub_by_its_name(
+    world: World, loopback: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    call("push", world.artifact("squad"), REPO, "--store", world.store)
+    model = library_model(world)
+    loaded = model.load_adapter(REPO, use_safetensors=True, set_active=True, cache_dir=str(tmp_path / "cache"))
+    model.active_head = loaded
+    assert torch.equal(answer(model.eval(), rows(world, "squad")), logits(world, "squad"))
+    assert any(what.startswith(f"GET /{REPO}/resolve/") for what in loopback.asked)
 
 
 def test_the_adapters_library_loads_a_composition_and_answers_alike(world: World, tmp_path: Path) -> None:
@@ -176,6 +195,64 @@ def test_an_upload_that_is_cut_off_leaves_nothing_and_can_be_repeated(world: Wor
     loopback.faults.clear()
     made = document("push", "push", world.artifact("tags"), REPO, "--store", world.store)
     assert loopback.repositories[REPO].refs["main"] == made["commit"]
+
+
+def test_what_has_arrived_is_not_sent_again(
+    world: World, loopback: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line breaks at one of the weights, again and again; the repeated command sends that one and the rest."""
+    head = sha256((Store(world.store).get(world.artifact("fusion")).path / "head.safetensors").read_bytes()).hexdigest()
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # the client waits before it tries again
+    loopback.fail(f"/lfs/{head}", 0, times=999)
+    told = refused("push", world.artifact("fusion"), REPO, "--store", world.store, store=world.store)
+    assert "Nothing was changed" in told
+    assert set(loopback.repositories[REPO].files) == {".gitattributes"}
+    arrived = set(loopback.large)
+    assert head not in arrived
+    loopback.faults.clear()
+    loopback.asked.clear()
+    call("push", world.artifact("fusion"), REPO, "--store", world.store)
+    sent = {what.rsplit("/", 1)[-1] for what in loopback.asked if what.startswith("PUT /lfs/")}
+    assert head in sent
+    assert not sent & arrived
+    assert "head.safetensors" in loopback.repositories[REPO].files
+
+
+def test_a_second_push_with_new_scores_sends_those_alone(own_world: World, loopback: LoopbackHub) -> None:
+    artifact = own_world.artifact("tags")
+    call("push", artifact, REPO, "--store", own_world.store)
+    repository = loopback.repositories[REPO]
+    before = dict(repository.files)
+    call("evaluate", artifact, "--split", "validation", "--languages", "en", *own_world.options)
+    loopback.asked.clear()
+    call("push", artifact, REPO, "--store", own_world.store)
+    after = repository.files
+    assert {name for name in after if after[name] != before.get(name)} == {"README.md", "manifest.json", "results.json"}
+    assert len(json.loads(after["results.json"])) == len(json.loads(before["results.json"])) + 1
+    assert not [what for what in loopback.asked if what.startswith("PUT /lfs/")]
+    assert len(repository.commits) == 3
+
+
+def test_the_card_is_validated_before_it_is_sent(
+    world: World, loopback: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("push", world.artifact("tags"), REPO, "--store", world.store)
+    assert "POST /api/validate-yaml" in loopback.asked
+    monkeypatch.setattr(sharing, "card", lambda *_: "---\ntags: [1]\n---\n")
+    told = refused("push", world.artifact("tags"), f"{USER}/other", "--store", world.store)
+    assert "tags must be texts" in told
+    assert set(loopback.repositories[f"{USER}/other"].files) == {".gitattributes"}
+
+
+def test_a_disk_that_is_full(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Any, target: Any, **_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    told = refused("push", world.artifact("tags"), REPO, "--dry-run", tmp_path / "out", "--store", world.store)
+    assert "No space left on device" in told
+    assert "/repository/" in told
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_token_one_is_told_to_log_in(

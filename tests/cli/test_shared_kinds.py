@@ -62,9 +62,9 @@ def test_a_fusion_comes_back_and_answers_through_each_head(
     assert one["squad"].shape != one["mnli"].shape
     assert all(torch.equal(one[task], other[task]) for task in ("mnli", "squad"))
     assert document("pull", "pull", REPO, *fresh)["state"] == "there"
-    (condition,) = json.loads(call("zoo", "check", "--json", *fresh).stdout)
+    (condition,) = document("zoo_check", "zoo", "check", *fresh)
     assert condition == {"artifact": fusion.id, "kind": "fusion", "fault": ""}
-    (offer,) = json.loads(call("zoo", "list", "--task", "squad", "--json", "--store", tmp_path / "store").stdout)
+    (offer,) = document("zoo_list", "zoo", "list", "--task", "squad", "--store", tmp_path / "store")
     assert (offer["kind"], offer["task"]) == ("fusion", "mnli+squad")
 
 
@@ -180,7 +180,7 @@ def test_an_ensemble_is_pushed_by_its_members(kinds: World, tmp_path: Path) -> N
 
 def test_all_kinds_are_checked_and_what_an_ensemble_lacks_is_told(kinds: World, tmp_path: Path) -> None:
     home = Path(shutil.copytree(kinds.store, tmp_path / "store"))
-    whole = json.loads(call("zoo", "check", "--json", "--store", home).stdout)
+    whole = document("zoo_check", "zoo", "check", "--store", home)
     assert {condition["kind"] for condition in whole} == {
         *("intermediate", "target", "evaluation", "ensemble", "fusion"),
     }

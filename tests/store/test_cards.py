@@ -10,7 +10,8 @@ import yaml
 from huggingface_hub import ModelCard
 from loopback_hub import card_fault
 
-from adapterstilts.store.cards import CardFacts, card, command_of, mean_and_gap
+from adapterstilts.store.card_text import CardFacts, command_of, mean_and_gap
+from adapterstilts.store.cards import card
 
 RESULT: dict[str, Any] = {
     "evaluation": "xquad.squad.test-000000000000",

@@ -1,4 +1,4 @@
-"""``--language-adapters madx`` with what else can be composed: ensembles, fusions, dropped layers, plans, sharing."""
+"""``--language-adapters madx`` with what else can be composed: ensembles, fusions, dropped layers, plans."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from adapterstilts.studies.grids import run_plan
 from adapterstilts.studies.language_adapters import train_language
 from adapterstilts.studies.plans import plan_grid
 from adapterstilts.studies.prediction import predict
-from adapterstilts.studies.sharing import push
 from adapterstilts.studies.transfer import Transfer, compose, evaluate
 from adapterstilts.studies.verifying import conditions
 from adapterstilts.training.recipes import recipe_settings
@@ -180,11 +179,6 @@ def test_what_cannot_lie_on_one_is_refused_before_training(tmp_path: Path, reque
         composed(tmp_path / "narrow", "mnli", language_adapter=[f"qab={narrow.id}"])
     with pytest.raises(ExpressionError, match="'language' is a nice adapter"):
         evaluate(made.artifacts[0].id, store=tmp_path / "made", language_fallback="none", drop_layers="0")
-    with pytest.raises(ArtifactError, match="such compositions are not shared yet"):
-        push(made.artifacts[0].id, "alice/panx", dry_run=tmp_path / "shared", store=tmp_path / "made")
-    (language,) = Store(tmp_path / "made").all("language")
-    with pytest.raises(ArtifactError, match="language adapters stay in the store yet"):
-        push(language.id, "alice/qaa", dry_run=tmp_path / "shared", store=tmp_path / "made")
     assert {item.fault for item in conditions(Store(tmp_path / "made"))} == {""}, "zoo check knows them"
 
 
