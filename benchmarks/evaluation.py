@@ -320,7 +320,9 @@ def report(document: dict[str, Any]) -> str:
         f"{document['max_examples'] or 'all'} rows a language. A ratio is the median over rounds of ratios within a "
         "round, with the smallest and the largest; each side is a process of its own, and memory is the most that it "
         "held. What is measured goes from rows to scores. *Equal* are answers to the letter, but for combining marks, "
-        "which a tokenizer without accents leaves out of an answer and we put back: F1 may differ by them.",
+        "which a tokenizer without accents leaves out of an answer and we put back: F1 may differ by them. The example "
+        "takes its 20 best starts and ends of all tokens, padding too, and we take those of the context: with weights "
+        "drawn at random, that shows in short contexts.",
         "",
         "| work | peer | peer / ours | goal | | seconds, ours | peer | MiB, ours | peer | F1, ours | peer | equal |",
         "|---|---|---|---:|---|---:|---:|---:|---:|---:|---:|---:|",
