@@ -9,11 +9,11 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test real check format soak bench bench-fusion lab-check lab-grid adapter-types constraints wheel try-wheel \
-	clean
+.PHONY: help demo install test real check format soak bench bench-fusion bench-evaluation lab-check lab-grid adapter-types \
+	constraints wheel try-wheel clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.demo  ## make .venv with the package alone, and run the main job on the lab: minutes, no data, no network after the install
 	$(BIN)/adapterstilts demo
@@ -57,6 +57,9 @@ bench: $(STAMP)  ## run the benchmarks (one of them needs ADAPTERSTILTS_DATA_ROO
 
 bench-fusion: $(STAMP)  ## our fusion of adapters beside the library's, into benchmarks/FUSION.md: 15 minutes or so on two cores
 	$(BIN)/python benchmarks/fusion.py
+
+bench-evaluation: $(STAMP)  ## our evaluation beside the libraries', into benchmarks/EVALUATION.md (ADAPTERSTILTS_DATA_ROOT, faiss): 40 minutes
+	$(BIN)/python benchmarks/evaluation.py
 
 lab-check: $(STAMP)  ## what the lab must show: three seeds of everything, into benchmarks/LAB.md (an hour or so on two cores)
 	$(BIN)/python benchmarks/lab_check.py

@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from measuring import CLOCKS, Spread, machine_facts, machine_line
 
 from adapterstilts.models.backbone import Backbone, ComposedModel, backbone_from, build, load_backbone
 from adapterstilts.models.composition import Composition
@@ -37,8 +36,6 @@ FASTER, OVER_BARE, TRAINING, EQUAL = 2.9, 1.25, 2.0, 1e-5
 """What is asked of a fusion of eight: inference and training against the library, inference against the bare encoder,
 and the largest difference of logits."""
 GOAL_COUNT = 8
-CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
-"""Time of the processor holds beside other work, but with one thread only: waiting threads use some, too."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +47,6 @@ class Size:
     rounds: int
     batch_size: int
     length: int
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median, smallest and largest of the rounds."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: list[float]) -> Spread:
-        """Return those of some values."""
-        return cls(*(round(value, 4) for value in (statistics.median(values), min(values), max(values))))
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.low:.2f} … {self.high:.2f})"
 
 
 def minilm() -> Backbone:
@@ -220,10 +200,9 @@ def is_goal(record: dict[str, Any]) -> bool:
 
 def report(document: dict[str, Any]) -> str:
     """Return the document."""
-    records, machine = document["records"], document["machine"]
-    facts = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
+    records = document["records"]
     text = ["# What a fusion costs", "", f"Made by `{document['command']}`.", ""]
-    text += [f"Machine: {machine['processor']}, threads: {document['threads']}, {document['clock']} time; {facts}."]
+    text += [machine_line(document)]
     text += [
         "Adapters are `seq_bn`, with an adapter of the target on the fusion. *Ours* is `models/fast_fusion.py`, "
         "*library* is that of adapters; a ratio is the median over rounds of ratios within a round, with the smallest "
@@ -249,16 +228,6 @@ def report(document: dict[str, Any]) -> str:
                     cells += [str(Spread(**record["single/bare"])) if over == "bare" else "1"]
                     text.append(f"| {' | '.join(cells)} | {record['seconds']['ours']:.2f} |")
     return "\n".join(text) + "\n"
-
-
-def machine_facts() -> dict[str, Any]:
-    """Return what the numbers were taken on."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    versions = {name: version(name) for name in ("torch", "transformers", "adapters")}
-    cores = f"{len(names)} x " if names else ""
-    return {"processor": cores + (names or [platform.machine()])[0], "versions": versions}
 
 
 def main() -> None:
@@ -292,7 +261,7 @@ def main() -> None:
     chosen = {name: sizes[name] for name in given.encoders.split(",")}
     document = {
         "command": " ".join(["python benchmarks/fusion.py", *sys.argv[1:]]) if sys.argv[1:] else "make bench-fusion",
-        "machine": machine_facts(),
+        "machine": machine_facts("torch", "transformers", "adapters"),
         "threads": given.threads,
         "clock": given.clock,
         "sizes": {name: asdict(size) for name, size in chosen.items()},

@@ -44,7 +44,9 @@ def command(
     data_root: DataRoot = None,
     store: StoreFolder = None,
     max_eval_examples: MaxEvalExamples = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Rows a forward pass.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Rows a forward pass, of the longest; more of shorter ones.")
+    ] = None,
     drop_layers: Annotated[
         str | None,
         typer.Option(

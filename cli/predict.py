@@ -26,7 +26,9 @@ def command(
         str | None, typer.Option("--backbone", help="Where the backbone is, if no longer where it was.")
     ] = None,
     store: StoreFolder = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Rows a forward pass.")] = 32,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="Rows a forward pass, of the longest; more of shorter ones.")
+    ] = 32,
 ) -> None:
     """Answer rows of your own: one JSON object a line in, one a line out, in the same order.
 

@@ -60,7 +60,14 @@ class Rows:
 
     def of_language(self, language: str) -> list[int]:
         """Return the positions of the rows of ``language``."""
-        return [position for position, code in enumerate(self.table["language"]) if code == language]
+        return list(self._by_language.get(language, ()))
+
+    @cached_property
+    def _by_language(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for position, code in enumerate(self.table["language"][:]):
+            found.setdefault(code, []).append(position)
+        return found
 
 
 MOST_KEPT = 8

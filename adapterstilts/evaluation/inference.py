@@ -1,4 +1,4 @@
-"""One pass over encoded rows, sorted by length, padded a batch at a time; and the logits that a model gives them."""
+"""One pass over encoded rows, sorted by length, in batches of about as many tokens; and the logits they are given."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.data.collate import Collator, feature_length
+from adapterstilts.data.collate import Collator
 from adapterstilts.models.composition import BOTTOM
 from adapterstilts.tasks.formats.base import IGNORED_LABEL, input_columns
+from adapterstilts.tasks.formats.sequences import Sequences, batches_of_tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from adapterstilts.models.backbone import Backbone, ComposedModel
     from adapterstilts.models.languages import LanguageAdapter
     from adapterstilts.tasks.formats import Encoded
+
+CPU_TOKENS = 2048
+"""Tokens of a batch on a CPU, at most: with more, what a layer hands to the next leaves the cache before it is read."""
 
 
 def run_in_batches(
@@ -39,7 +43,8 @@ def run_in_batches(
         take: takes the positions of a batch's features, the batch as it was padded, and the output.
         backbone: whose model it is; put into evaluation mode, and back into the mode it was in.
         features: one row an input, with ``input_ids``.
-        batch_size: features a forward pass.
+        batch_size: features of the greatest length a forward pass; of shorter ones as many as have no more tokens,
+            and on a CPU no more than ``CPU_TOKENS`` have.
         precision: ``fp32`` or ``bf16`` (autocast).
         progress: told the number of features done after each batch.
         labelled: give the model the features' ``labels``, too.
@@ -48,24 +53,31 @@ def run_in_batches(
 
     model: Any = backbone.model
     device = next(model.parameters()).device
-    collate = Collator.of(backbone.tokenizer)
-    features = features.select_columns([*input_columns(features.features), *(["labels"] if labelled else [])])
-    lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
-    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    padding = Collator.of(backbone.tokenizer)
+    pads = {
+        "input_ids": padding.pad_token_id,
+        "token_type_ids": padding.pad_token_type_id,
+        "labels": IGNORED_LABEL,
+    }
+    names = [*input_columns(features.features), *(["labels"] if labelled else [])]
+    sequences = Sequences.of(features, names)
+    lengths = sequences.row_lengths * sequences.per_row
+    budget = batch_size * int(lengths.max(initial=1))
+    done = 0
     mode = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                chosen = order[start : start + batch_size]
-                columns = features[chosen]
-                rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-                batch = {name: tensor.to(device) for name, tensor in collate(rows).items()}
+            for rows in batches_of_tokens(lengths, min(budget, CPU_TOKENS) if device.type == "cpu" else budget):
+                chosen = rows.tolist()
+                batch = sequences.padded(chosen, {name: pads[name] for name in names})
+                batch = {name: tensor.to(device) for name, tensor in batch.items()}
                 with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
                     output = run(batch)
                 take(chosen, batch, output)
+                done += len(chosen)
                 if progress is not None:
-                    progress(start + len(chosen))
+                    progress(done)
     finally:
         model.train(mode)
 
@@ -83,7 +95,7 @@ def predict_logits(
     Args:
         composed: the model; it is put into evaluation mode and back into the mode it was in.
         encoded: features of any number of languages.
-        batch_size: features a forward pass.
+        batch_size: as for ``run_in_batches``.
         precision: ``fp32`` or ``bf16`` (autocast).
         progress: told the number of features done after each batch.
 
@@ -232,10 +244,10 @@ def _log_probabilities(output: Any, batch: dict[str, Tensor]) -> list[np.ndarray
 
 
 def _trimmed(values: np.ndarray, batch: dict[str, Tensor], kind: str) -> list[np.ndarray]:
-    """Return one array a feature with its padding cut off, copied so that the whole batch need not be kept."""
+    """Return one array a feature, with its padding cut off; features of a batch have nearly the same length."""
     if kind not in ("question_answering", "tagging"):
-        return [row.copy() for row in values]
+        return list(values)
     lengths = batch["attention_mask"].sum(dim=-1).tolist()
     if kind == "question_answering":
-        return [row[:, :length].copy() for row, length in zip(values, lengths, strict=True)]
-    return [row[:length].copy() for row, length in zip(values, lengths, strict=True)]
+        return [row[:, :length] for row, length in zip(values, lengths, strict=True)]
+    return [row[:length] for row, length in zip(values, lengths, strict=True)]

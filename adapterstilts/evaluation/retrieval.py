@@ -7,6 +7,7 @@ Artetxe & Schwenk 2019, Margin-based Parallel Corpus Mining with Multilingual Se
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NEIGHBOURS = 4
-BLOCK_VALUES = 2**24
-"""Similarities that are held at once: 64 MiB of float32."""
-WIDTH = 2**16
-"""Candidates of a block, at most."""
+BLOCK_VALUES = 2**20
+"""Similarities that are held at once on a CPU: 4 MiB of float32, still in the cache when they are compared."""
 
 Engine = Literal["torch", "faiss"]
 ENGINES: tuple[Engine, ...] = ("torch", "faiss")
@@ -74,21 +73,17 @@ class Nearest:
         """Weigh more candidates, shape (m, hidden), against those that were kept."""
         import torch
 
-        held = self.block_values or block_size(self.queries.device)
-        width = max(1, min(len(candidates), held, WIDTH))
-        height = max(1, held // width)
+        height, width = _block_shape(len(candidates), self.block_values or block_size(self.queries.device))
         kept = min(self.k, self.seen + len(candidates))
         values = self.queries.new_empty((len(self.queries), kept))
         positions = torch.empty((len(self.queries), kept), dtype=torch.long, device=self.queries.device)
         for top in range(0, len(self.queries), height):
             rows = slice(top, top + height)
-            best, where = self.values[rows], self.positions[rows]
+            best = self.values[rows], self.positions[rows]
             for left in range(0, len(candidates), width):
                 found, at = self._of_block(self.queries[rows], candidates[left : left + width])
-                joined, places = torch.cat([best, found], dim=1), torch.cat([where, at + self.seen + left], dim=1)
-                order = joined.argsort(dim=1, descending=True, stable=True)[:, : self.k]
-                best, where = joined.gather(1, order), places.gather(1, order)
-            values[rows], positions[rows] = best, where
+                best = _best_of(best, (found, at + self.seen + left), self.k)
+            values[rows], positions[rows] = best
         self.values, self.positions = values, positions
         self.seen += len(candidates)
 
@@ -96,16 +91,35 @@ class Nearest:
         k = min(self.k, len(block))
         if self.engine == "faiss":
             return _faiss_nearest(rows, block, k)
-        products = rows @ block.T
-        if k == 1:
-            at = products.argmax(dim=1, keepdim=True)
-            return products.gather(1, at), at
-        values, at = products.topk(k, dim=1)
-        return values, at
+        return _largest(rows @ block.T, k)
+
+
+def _block_shape(candidates: int, held: int) -> tuple[int, int]:
+    """Return how many queries and candidates a block has: about a square, in which products are fastest."""
+    width = max(1, min(candidates, math.isqrt(held)))
+    return max(1, held // width), width
+
+
+def _best_of(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], k: int) -> tuple[Tensor, Tensor]:
+    """Return the ``k`` best of two findings for each row, of equal ones those of the first: values and positions."""
+    import torch
+
+    values, places = (torch.cat(both, dim=1) for both in zip(first, second, strict=True))
+    order = values.argsort(dim=1, descending=True, stable=True)[:, :k]
+    return values.gather(1, order), places.gather(1, order)
+
+
+def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the ``k`` largest values of each row and where they are; with one, the first of equal ones."""
+    if k == 1:
+        at = values.argmax(dim=1, keepdim=True)
+        return values.gather(1, at), at
+    found = values.topk(k, dim=1)
+    return found.values, found.indices
 
 
 def block_size(device: torch.device) -> int:
-    """Return how many float32 products to hold at once: 64 MiB of them, or a 16th of the free memory of a GPU."""
+    """Return how many float32 products to hold at once: 4 MiB of them, or a 16th of the free memory of a GPU."""
     import torch
 
     if device.type != "cuda":
@@ -163,6 +177,56 @@ def nearest(
     return found.values, found.positions
 
 
+def nearest_both_ways(
+    sources: Tensor,
+    targets: Tensor,
+    k: int,
+    *,
+    block_values: int | None = None,
+    engine: Engine = DEFAULT_ENGINE,
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return what ``nearest`` finds for the sources among the targets, and for the targets among the sources.
+
+    Each product is worked out once.
+
+    Args:
+        sources, targets: shapes (n, hidden) and (m, hidden), n and m above 0.
+        k, block_values, engine: as for ``Nearest``.
+    """
+    import torch
+
+    if engine == "faiss":
+        return nearest(sources, targets, k, engine=engine), nearest(targets, sources, k, engine=engine)
+    device = sources.device
+    height, width = _block_shape(len(targets), block_values or block_size(device))
+
+    def nothing(queries: int) -> tuple[Tensor, Tensor]:
+        return sources.new_empty((queries, 0)), torch.empty((queries, 0), dtype=torch.long, device=device)
+
+    columns = [slice(left, left + width) for left in range(0, len(targets), width)]
+    backward = [nothing(len(targets[column])) for column in columns]
+    forward = []
+    held = sources.new_empty(height * width)
+    for top in range(0, len(sources), height):
+        rows = sources[top : top + height]
+        best = nothing(len(rows))
+        for number, column in enumerate(columns):
+            block = targets[column]
+            products = held[: len(rows) * len(block)].view(len(rows), len(block))
+            torch.mm(rows, block.T, out=products)
+            values, at = _largest(products, min(k, len(block)))
+            best = _best_of(best, (values, at + column.start), k)
+            values, at = _largest(products.T.contiguous(), min(k, len(rows)))
+            backward[number] = _best_of(backward[number], (values, at + top), k)
+        forward.append(best)
+
+    def joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        values, places = zip(*parts, strict=True)
+        return torch.cat(values), torch.cat(places)
+
+    return joined(forward), joined(backward)
+
+
 def nearest_pairs(
     sources: Tensor, targets: Tensor, *, block_values: int | None = None, engine: Engine = DEFAULT_ENGINE
 ) -> list[Pair]:
@@ -197,11 +261,10 @@ def mined_pairs(
         k: neighbours.
         block_values, engine: as for ``Nearest``.
     """
-    import torch
-
     sources, targets = unit(sources), unit(targets)
-    forward, forward_at = nearest(sources, targets, k, block_values=block_values, engine=engine)
-    backward, backward_at = nearest(targets, sources, k, block_values=block_values, engine=engine)
+    (forward, forward_at), (backward, backward_at) = nearest_both_ways(
+        sources, targets, k, block_values=block_values, engine=engine
+    )
     source_means, target_means = forward.mean(dim=1), backward.mean(dim=1)
 
     def best(cosines: Tensor, own: Tensor, others: Tensor, at: Tensor) -> tuple[list[float], list[int]]:
@@ -213,7 +276,7 @@ def mined_pairs(
     pairs = [Pair(score, source, target) for source, (score, target) in enumerate(zip(scores, found, strict=True))]
     scores, found = best(backward, target_means, source_means, backward_at)
     pairs += [Pair(score, source, target) for target, (score, source) in enumerate(zip(scores, found, strict=True))]
-    used = torch.zeros(len(sources), dtype=torch.bool).tolist(), torch.zeros(len(targets), dtype=torch.bool).tolist()
+    used = [False] * len(sources), [False] * len(targets)
     taken = []
     for pair in sorted(pairs, key=lambda pair: (-pair.score, pair.source, pair.target)):
         if not used[0][pair.source] and not used[1][pair.target]:

@@ -143,11 +143,26 @@ def test_the_models_mode_is_left_as_it_was_and_dropout_is_off(model: MakeModel) 
     assert not composed.model.training
 
 
-def test_progress_is_told_after_each_batch(model: MakeModel) -> None:
+def test_batches_hold_as_many_tokens_as_so_many_of_the_longest_features(
+    model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     composed, encoded = model("mnli")
-    told: list[int] = []
-    predict_logits(composed, encoded, batch_size=7, progress=told.append)
-    assert told == [7, 14, 17]
+    lengths = sorted(map(len, encoded.features["input_ids"]), reverse=True)
+
+    def told(batch_size: int) -> list[int]:
+        found: list[int] = []
+        predict_logits(composed, encoded, batch_size=batch_size, progress=found.append)
+        return found
+
+    ends = told(2)
+    assert ends[0] == 2
+    assert ends[-1] == len(lengths)
+    for start, end in zip([0, *ends], ends, strict=False):
+        assert (end - start) * lengths[start] <= 2 * lengths[0]
+        assert end == len(lengths) or (end + 1 - start) * lengths[start] > 2 * lengths[0]
+    assert told(100) == [17]
+    monkeypatch.setattr("adapterstilts.evaluation.inference.CPU_TOKENS", 2 * lengths[0])
+    assert told(100) == ends, "more tokens are slower on a CPU"
 
 
 def test_half_precision_is_near(model: MakeModel) -> None:

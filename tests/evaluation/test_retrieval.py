@@ -17,6 +17,7 @@ from adapterstilts.evaluation.retrieval import (
     check_engine,
     mined_pairs,
     nearest,
+    nearest_both_ways,
     nearest_pairs,
     pair_threshold,
     unit,
@@ -69,10 +70,20 @@ def test_a_block_is_never_wider_than_it_may_be(monkeypatch: pytest.MonkeyPatch) 
         return whole(self, rows, block)
 
     monkeypatch.setattr(Nearest, "_of_block", noted)
-    monkeypatch.setattr(retrieval, "WIDTH", 4)
     assert nearest(vectors(0, 5), vectors(1, 9), 2, block_values=8)[1].shape == (5, 2)
-    assert shapes == [(2, 4), (2, 4), (2, 1), (2, 4), (2, 4), (2, 1), (1, 4), (1, 4), (1, 1)]
-    assert block_size(torch.device("cpu")) == 2**24
+    assert shapes == [(4, 2), (4, 2), (4, 2), (4, 2), (4, 1), (1, 2), (1, 2), (1, 2), (1, 2), (1, 1)]
+    assert block_size(torch.device("cpu")) == 2**20
+
+
+@given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 12), st.integers(1, 5), st.integers(1, 200))
+def test_the_nearest_of_both_sides_are_those_of_each(seed: int, n: int, m: int, k: int, block: int) -> None:
+    sources, targets = vectors(seed, n), vectors(seed + 1, m)
+    both = nearest_both_ways(sources, targets, k, block_values=block)
+    for (values, positions), (own, others) in zip(both, ((sources, targets), (targets, sources)), strict=True):
+        expected = own.double() @ others.double().T
+        order = expected.argsort(dim=1, descending=True)[:, :k]
+        torch.testing.assert_close(values.double(), expected.gather(1, order), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(expected.gather(1, positions), expected.gather(1, order), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("n", "m", "k"), [(40, 300, 1), (40, 300, 20), (3, 2, 5), (0, 4, 2)])

@@ -13,7 +13,7 @@ from typing import Any
 import datasets
 
 from adapterstilts.errors import DataFormatError
-from adapterstilts.evaluation.metrics.squad import SquadMetric, word_f1
+from adapterstilts.evaluation.metrics.squad import KEPT_TEXTS, SquadMetric, word_f1
 
 #: What the script takes out after punctuation; Hindi and Chinese have no articles. Its Arabic pattern takes out every
 #: "al", also within words, and is followed in that.
@@ -29,6 +29,7 @@ _ARTICLES = {
 _HAN = re.compile("([\u4e00-\u9fa5])")
 
 
+@lru_cache(maxsize=KEPT_TEXTS)
 def normalize_mlqa(text: str, language: str) -> str:
     """Return ``text`` in lower case, without punctuation of any script and articles, with single spaces.
 

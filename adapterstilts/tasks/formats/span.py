@@ -1,15 +1,15 @@
 """Extractive question answering in the manner of SQuAD: long contexts in windows, answers found by offsets.
 
 Follows the official BERT baseline for SQuAD (Devlin et al. 2019, https://arxiv.org/abs/1810.04805) in its windows,
-its n-best search and its rule for questions without an answer.
+its n-best search (``span_search``) and its rule for questions without an answer.
 """
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.tasks.formats.base import (
@@ -22,6 +22,8 @@ from adapterstilts.tasks.formats.base import (
     input_columns,
     shortened,
 )
+from adapterstilts.tasks.formats.sequences import Sequences
+from adapterstilts.tasks.formats.span_search import OUTSIDE, Best, search
 from adapterstilts.tasks.languages import pair_of
 
 if TYPE_CHECKING:
@@ -31,16 +33,7 @@ if TYPE_CHECKING:
 
     from adapterstilts.tasks.spec import TaskSpec
 
-OUTSIDE = -1
-"""Offset of tokens that are not of the context."""
 _UNSEEN = ("Cf", "Cc")
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    score: float
-    start: int
-    end: int
 
 
 class Span(Format):
@@ -134,37 +127,30 @@ class Span(Format):
         logits: Sequence[np.ndarray],
         settings: EncodingSettings,
     ) -> list[Answer]:
-        features = encoded.features.select_columns(["example", "offset_starts", "offset_ends"])[:]
-        best: list[list[_Candidate]] = [[] for _ in range(len(rows))]
-        null = [float("inf")] * len(rows)
-        for example, starts, ends, values in zip(
-            features["example"], features["offset_starts"], features["offset_ends"], logits, strict=True
-        ):
-            best[example].extend(_candidates(values, starts, ends, settings))
-            null[example] = min(null[example], float(values[0, 0] + values[1, 0]))
-        contexts = rows["context"][:]
+        import numpy as np
+
+        offsets = Sequences.of(encoded.features, ("offset_starts", "offset_ends"))
+        example = np.asarray(encoded.features["example"][:], dtype=np.int64)
+        null = np.full(len(rows), np.inf)
+        np.minimum.at(null, example, [float(values[0, 0] + values[1, 0]) for values in logits])
+        best = search(logits, offsets, example, settings)
         return [
-            self._answer(candidates, nothing, context, settings.n_best, task.unanswerable)
-            for candidates, nothing, context in zip(best, null, contexts, strict=True)
+            self._answer(best.get(row), float(null[row]), context, task.unanswerable)
+            for row, context in enumerate(rows["context"][:])
         ]
 
     @staticmethod
-    def _answer(candidates: list[_Candidate], null: float, context: str, n_best: int, unanswerable: bool) -> Answer:
-        """Pick the best span over all windows of a context; nothing, where the task allows it and it scores higher."""
-        import numpy as np
-
-        ranked = sorted(candidates, key=lambda candidate: (-candidate.score, candidate.start, candidate.end))[:n_best]
-        texts = [context[candidate.start : candidate.end].strip() for candidate in ranked]
-        scores = [candidate.score for candidate in ranked]
-        if unanswerable or not ranked:
-            texts.append("")
-            scores.append(null if np.isfinite(null) else 0.0)
-        order = int(np.argmax(scores))
-        weights = np.exp(np.asarray(scores) - scores[order])
-        probability = float(weights[order] / weights.sum())
-        if not unanswerable or not ranked:
-            return Answer(texts[order], probability)
-        return Answer(texts[order], probability, texts[0], scores[-1] - scores[0])
+    def _answer(best: Best | None, null: float, context: str, unanswerable: bool) -> Answer:
+        """Give the best span over all windows of a context; nothing, where the task allows it and it scores higher."""
+        if best is None:
+            return Answer("", 1.0)
+        text = context[best.start : best.end].strip()
+        if not unanswerable:
+            return Answer(text, 1 / best.weight)
+        nothing = (null if math.isfinite(null) else 0.0) - best.score
+        over = max(nothing, 0.0)
+        weight = best.weight * math.exp(-over) + math.exp(nothing - over)
+        return Answer("" if nothing > 0 else text, 1 / weight, text, nothing)
 
     def metric_inputs(self, task: TaskSpec, rows: Dataset, answers: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         ids = rows["id"][:]
@@ -228,29 +214,3 @@ def _token_span(gold: tuple[int, int] | None, starts: list[int], ends: list[int]
     first = next(token for token in context if ends[token] > start)
     last = next(token for token in reversed(context) if starts[token] < end)
     return (first, max(first, last))
-
-
-def _candidates(logits: np.ndarray, starts: list[int], ends: list[int], settings: EncodingSettings) -> list[_Candidate]:
-    """Return spans from the ``n_best`` start and end tokens of a window that are in order and not too long."""
-    import numpy as np
-
-    length = len(starts)
-    context = np.flatnonzero(np.asarray(ends) != OUTSIDE)
-    if not len(context):
-        return []
-    begin, finish = logits[0, :length][context], logits[1, :length][context]
-    top = min(settings.n_best, len(context))
-    first = np.argsort(-begin, kind="stable")[:top]
-    last = np.argsort(-finish, kind="stable")[:top]
-    span = last[None, :] - first[:, None]
-    rows, columns = np.nonzero((span >= 0) & (span < settings.max_answer_length))
-    scores = begin[first[rows]] + finish[last[columns]]
-    keep = np.argsort(-scores, kind="stable")[: settings.n_best]
-    return [
-        _Candidate(
-            float(scores[index]),
-            starts[int(context[first[rows[index]]])],
-            ends[int(context[last[columns[index]]])],
-        )
-        for index in keep
-    ]

@@ -16,7 +16,8 @@ from transformers import PreTrainedTokenizerFast as Tokenizer
 
 from adapterstilts.data.rows import to_table
 from adapterstilts.tasks.catalogue import get_task
-from adapterstilts.tasks.formats import FORMATS, Encoded, EncodingSettings
+from adapterstilts.tasks.formats import FORMATS, Answer, Encoded, EncodingSettings
+from adapterstilts.tasks.formats.span_search import largest
 
 SQUAD = get_task("squad")
 MAYBE_SQUAD = dataclasses.replace(SQUAD, unanswerable=True)
@@ -169,3 +170,112 @@ def test_the_search_finds_what_trying_all_finds(
     )
     assert text == ("" if expected is None else context[expected[0] : expected[1]])
     assert score == pytest.approx(share, rel=1e-4)
+
+
+def one_by_one(
+    context: str,
+    windows: list[dict[str, Any]],
+    logits: list[np.ndarray],
+    unanswerable: bool,
+    settings: EncodingSettings,
+) -> Answer:
+    """The search for the answer to one question written out: a window after the other, a list of all candidates."""
+    candidates, null = [], float("inf")
+    for window, values in zip(windows, logits, strict=True):
+        null = min(null, float(values[0, 0] + values[1, 0]))
+        places = [place for place, end in enumerate(window["offset_ends"]) if end != OUTSIDE]
+        begin, finish = ([float(side[place]) for place in places] for side in values)
+        first = sorted(range(len(places)), key=lambda token: -begin[token])[: settings.n_best]
+        last = sorted(range(len(places)), key=lambda token: -finish[token])[: settings.n_best]
+        pairs = [(one, other) for one in first for other in last if 0 <= other - one < settings.max_answer_length]
+        scored = [(float(values[0, places[one]] + values[1, places[other]]), one, other) for one, other in pairs]
+        for score, one, other in sorted(scored, key=lambda found: -found[0])[: settings.n_best]:
+            candidates.append((-score, window["offset_starts"][places[one]], window["offset_ends"][places[other]]))
+    best = sorted(candidates)[: settings.n_best]
+    texts = [context[start:end].strip() for _, start, end in best]
+    scores = [-score for score, _, _ in best]
+    if unanswerable or not best:
+        texts.append("")
+        scores.append(null)
+    chosen = int(np.argmax(scores))
+    weights = np.exp(np.array(scores) - scores[chosen])
+    answer = Answer(texts[chosen], float(weights[chosen] / weights.sum()))
+    if unanswerable and best:
+        return dataclasses.replace(answer, alternative=texts[0], no_answer=scores[-1] - scores[0])
+    return answer
+
+
+@given(
+    sizes=st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=3), min_size=1, max_size=4),
+    n_best=st.integers(1, 30),
+    longest=st.integers(1, 40),
+    unanswerable=st.booleans(),
+    ties=st.booleans(),
+    seed=st.integers(0, 10_000),
+)
+def test_many_questions_are_answered_as_each_by_itself(
+    sizes: list[list[int]], n_best: int, longest: int, unanswerable: bool, ties: bool, seed: int
+) -> None:
+    """Windows of unequal sizes, some without context, in one block; with ties, logits are 0, 1 or 2."""
+    generator = np.random.default_rng(seed)
+    settings = EncodingSettings(n_best=n_best, max_answer_length=longest)
+    task = MAYBE_SQUAD if unanswerable else SQUAD
+    contexts = ["".join(generator.choice(list("abc d"), 60)) for _ in sizes]
+    features, logits = [], []
+    for example, windows in enumerate(sizes):
+        for size in windows:
+            offset = int(generator.integers(0, 20))
+            before, after = generator.integers(1, 4, size=2).tolist()
+            features.append(
+                {
+                    "example": example,
+                    "offset_starts": [*[OUTSIDE] * before, *range(offset, offset + size), *[OUTSIDE] * after],
+                    "offset_ends": [*[OUTSIDE] * before, *range(offset + 1, offset + size + 1), *[OUTSIDE] * after],
+                }
+            )
+            shape = (2, before + size + after)
+            values = generator.integers(0, 3, size=shape) if ties else generator.normal(size=shape) * 3
+            logits.append(values.astype(np.float32))
+    rows = to_table(task, [span(context, None) for context in contexts])
+    answers = FORMATS["span"].decode(task, rows, Encoded(Dataset.from_list(features)), logits, settings)
+    for example, answer in enumerate(answers):
+        own = [number for number, feature in enumerate(features) if feature["example"] == example]
+        expected = one_by_one(
+            contexts[example],
+            [features[number] for number in own],
+            [logits[number] for number in own],
+            unanswerable,
+            settings,
+        )
+        assert (answer.value, answer.alternative) == (expected.value, expected.alternative)
+        assert answer.score == pytest.approx(expected.score, rel=1e-9)
+        assert (answer.no_answer is None) == (expected.no_answer is None)
+        assert (answer.no_answer or 0) == pytest.approx(expected.no_answer or 0, rel=1e-9, abs=1e-9)
+
+
+def test_more_windows_than_a_block_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    context, window = "abcdefgh", one_window("abcdefgh").features[0]
+    encoded = Encoded(Dataset.from_list([window | {"example": number // 2} for number in range(14)]))
+    logits = [np.zeros((2, 10), dtype=np.float32) for _ in range(14)]
+    for question in range(7):
+        logits[2 * question + question % 2][:, 2 + question] = 5
+    monkeypatch.setattr("adapterstilts.tasks.formats.span_search.BLOCK", 3)
+    rows = to_table(SQUAD, [span(context, None)] * 7)
+    answers = FORMATS["span"].decode(SQUAD, rows, encoded, logits, EncodingSettings())
+    assert [answer.value for answer in answers] == list("abcdefg")
+
+
+def test_logits_that_are_no_numbers_are_never_the_best() -> None:
+    logits = np.zeros((2, 10), dtype=np.float32)
+    logits[:, 4] = np.nan
+    logits[:, 5] = 1
+    assert decoded("abcdefgh", one_window("abcdefgh"), [logits])[0] == "d"
+    assert decoded("abcdefgh", one_window("abcdefgh"), [logits], n_best=2)[0] == "d"
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 1000))
+def test_the_largest_are_those_of_a_stable_sort(width: int, count: int, seed: int) -> None:
+    values = np.random.default_rng(seed).integers(0, 4, size=(3, width)).astype(np.float32)
+    values[1, width // 2 :] = -np.inf
+    expected = [sorted(range(width), key=lambda place: -row[place])[: min(count, width)] for row in values]
+    assert largest(values, min(count, width)).tolist() == expected

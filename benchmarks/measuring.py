@@ -1,0 +1,50 @@
+"""What the benchmarks have in common: clocks, spreads, the machine."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+"""Time of the processor holds beside other work, but with one thread only: waiting threads use some, too."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median, smallest and largest of the rounds."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        """Return those of some values."""
+        return cls(*(round(value, 4) for value in (statistics.median(values), min(values), max(values))))
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} … {self.high:.2f})"
+
+
+def machine_facts(*packages: str) -> dict[str, Any]:
+    """Return what the numbers were taken on, with the versions of some packages."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    cores = f"{len(names)} x " if names else ""
+    return {
+        "processor": cores + (names or [platform.machine()])[0],
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+def machine_line(document: dict[str, Any]) -> str:
+    """Return a document's machine, threads, clock and versions as a line of text."""
+    machine = document["machine"]
+    facts = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
+    return f"Machine: {machine['processor']}, threads: {document['threads']}, {document['clock']} time; {facts}."
