@@ -98,9 +98,17 @@ class MixTrainer(StiltsTrainer):
         self.parts[task].activate()
         self.label_names = self.labels[task]
         tensors = {name: tensor for name, tensor in inputs.items() if name != TASK}
-        loss, outputs = super().compute_loss(model, tensors, True, num_items_in_batch)
-        self._losses[task].append(loss.detach())
-        return (loss, outputs) if return_outputs else loss
+        return super().compute_loss(model, tensors, return_outputs, num_items_in_batch)
+
+    def labels_of(self, inputs: Mapping[str, Any]) -> list[str]:
+        """Return the names of the labels of the batch's task."""
+        return self.labels[inputs[TASK]]
+
+    def training_step(self, model: PreTrainedModel, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+        """Note the loss of the batch's task, which the Trainer divides by the batches of a step."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self._losses[inputs[TASK]].append(loss * self.current_gradient_accumulation_steps)
+        return loss
 
     def log(self, logs: dict[str, float], *arguments: Any, **options: Any) -> None:
         """Put the mean loss of each task since the last time behind the loss of all."""

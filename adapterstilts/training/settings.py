@@ -15,6 +15,7 @@ from adapterstilts.tasks.formats.base import EncodingSettings
 
 LARGEST_SEED = 2**32 - 1
 PRECISIONS = ("fp32", "bf16")
+LATER = ("drop_layers", "batch_tokens")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class TrainingSettings:
     )
     batch_size: int = setting(32, "Examples a forward pass.")
     gradient_accumulation: int = setting(1, "Forward passes an optimiser step; the effective batch is the product.")
+    batch_tokens: int | None = setting(
+        None, "Tokens of a forward pass, padding included; a batch with more is made in several, to the same gradient."
+    )
     weight_decay: float = setting(
         0.0, "AdamW's decay of weight matrices; biases, norms and fusion values are left alone."
     )
@@ -91,6 +95,7 @@ class TrainingSettings:
                 ("warmup_ratio", "from 0 to 1", 0 <= self.warmup_ratio <= 1),
                 ("batch_size", "at least 1", self.batch_size >= 1),
                 ("gradient_accumulation", "at least 1", self.gradient_accumulation >= 1),
+                ("batch_tokens", "at least 1", self.batch_tokens is None or self.batch_tokens >= 1),
                 ("weight_decay", "at least 0", self.weight_decay >= 0),
                 ("max_grad_norm", "above 0", self.max_grad_norm > 0),
                 ("fusion_dropout", "from 0 to below 1", self.fusion_dropout is None or 0 <= self.fusion_dropout < 1),
@@ -116,12 +121,11 @@ class TrainingSettings:
         return () if self.drop_layers is None else read_layers(self.drop_layers)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as manifests keep them, in which dropped layers stand only where there are any.
+        """Return the settings as manifests keep them, in which later ones stand only where they are given.
 
-        So what was made before there was this setting is still found.
+        So what was made before there were these settings is still found.
         """
-        told = dataclasses.asdict(self)
-        return told if self.drop_layers else {key: value for key, value in told.items() if key != "drop_layers"}
+        return {key: value for key, value in dataclasses.asdict(self).items() if key not in LATER or value is not None}
 
     @property
     def encoding(self) -> EncodingSettings:

@@ -28,6 +28,7 @@ SHARED = (
     "drop_layers",
     "warmup_ratio",
     "gradient_accumulation",
+    "batch_tokens",
     "weight_decay",
     "max_grad_norm",
     "patience",

@@ -47,6 +47,44 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(
     assert parts_loss == pytest.approx(whole_loss, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("task_name", "expression", "accumulation"),
+    [("mnli", "none", 1), ("hellaswag", "none", 1), ("panx", "none", 2), ("xnli", "mnli+squad", 1)],
+)
+def test_a_batch_in_several_passes_has_the_gradients_and_the_loss_of_one(
+    task_name: str, expression: str, accumulation: int, setup: MakeSetup, still_folder: Path
+) -> None:
+    """Also of tags, of which a pass may have more than another, and of a regulariser."""
+
+    def one_step(tokens: int | None) -> tuple[State, float, int, int]:
+        made = setup(
+            task_name,
+            expression,
+            folder=still_folder,
+            steps=1,
+            batch_size=8,
+            gradient_accumulation=accumulation,
+            batch_tokens=tokens,
+            max_grad_norm=1e9,
+        )
+        keeper = GradientKeeper()
+        made.trainer.add_callback(keeper)
+        made.composed.model.register_forward_hook(lambda *_: calls.append(1) if made.composed.model.training else None)
+        report = made.trainer.fit()
+        loss = next(record["loss"] for record in report.curve if "loss" in record)
+        return keeper.gradients[0], loss, report.examples, report.tokens
+
+    calls: list[int] = []
+    whole, whole_loss, *counted = one_step(None)
+    assert len(calls) == accumulation
+    parts, parts_loss, *counted_again = one_step(40)
+    assert len(calls) >= 3 * accumulation
+    assert max(float(gradient.abs().max()) for gradient in whole.values()) > 1e-3
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-6)
+    assert parts_loss == pytest.approx(whole_loss, rel=1e-4)
+    assert counted == counted_again
+
+
 def test_gradients_are_scaled_down_to_the_norm(setup: MakeSetup, still_folder: Path) -> None:
     made = setup("mnli", folder=still_folder, steps=1, max_grad_norm=0.01)
     keeper = GradientKeeper()

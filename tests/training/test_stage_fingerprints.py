@@ -32,6 +32,7 @@ OTHERWISE: dict[str, Any] = {
     "warmup_ratio": 0.2,
     "batch_size": 8,
     "gradient_accumulation": 2,
+    "batch_tokens": 64,
     "weight_decay": 0.01,
     "max_grad_norm": 0.5,
     "fusion_dropout": 0.3,
