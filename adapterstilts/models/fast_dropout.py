@@ -28,6 +28,8 @@ from torch.overrides import TorchFunctionMode
 LEVELS = 2**16
 PER_DRAW = 4
 """Values whose fate is drawn from one number of 64 bits."""
+KEPT_WEIGHTS = 2**23
+"""Weights of one call of attention that are kept for the backward pass, at most: 32 MiB in single precision."""
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -104,16 +106,15 @@ def _ones(fate: Tensor, least: int, into: Tensor) -> Tensor:
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, p: float) -> Tensor:
-        fate, least, factor = _drawn(tuple(values.shape), p)
-        kept = _ones(fate, least, torch.empty_like(values)).mul_(factor)
-        ctx.save_for_backward(kept)
-        return values * kept
+        fate, least, ctx.factor = _drawn(tuple(values.shape), p)
+        ctx.save_for_backward(fate >= least)
+        return _ones(fate, least, torch.empty_like(values)).mul_(ctx.factor).mul_(values)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         (kept,) = ctx.saved_tensors
-        return gradient * kept, None
+        return _ones(kept, 1, torch.empty_like(gradient)).mul_(ctx.factor).mul_(gradient), None
 
 
 class _Attention(torch.autograd.Function):
@@ -123,38 +124,50 @@ class _Attention(torch.autograd.Function):
 
         dV = c (P * D)^T G        dP = c (G V^T) * D        dS = P * (dP - rowsum(dP * P))
         dQ = s dS K               dK = s dS^T Q
+
+    P is kept for it where it is small, and else worked out again, as in gradient checkpointing (Chen et al. 2016,
+    https://arxiv.org/abs/1604.06174); of all that is as large as P, a byte each is kept then.
     """
 
     @staticmethod
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, p: float, scale: float
     ) -> Tensor:
-        weights = query.new_empty((*query.shape[:3], key.shape[2]))
-        fate, least, factor = _drawn(tuple(weights.shape), p)
+        shape = (*query.shape[:3], key.shape[2])
+        fate, least, ctx.factor = _drawn(shape, p)
         scaled = query * scale
         result = torch.empty_like(query)
+        small = fate.numel() <= KEPT_WEIGHTS
+        every = query.new_empty(shape if small else (0,))
         for place in range(len(query)):
-            scores = scaled[place] @ key[place].transpose(-1, -2)
-            if mask is not None:
-                scores += mask[place]
-            torch.softmax(scores, -1, out=weights[place])
-            kept = _ones(fate[place], least, scores).mul_(weights[place])
-            result[place] = kept @ value[place]
-        ctx.save_for_backward(scaled, key, value, weights, fate)
-        ctx.least, ctx.factor, ctx.scale = least, factor, scale
-        return result.mul_(factor)
+            scores = _scores(scaled, key, mask, place)
+            weights = torch.softmax(scores, -1, out=every[place] if small else torch.empty_like(scores))
+            result[place] = _ones(fate[place], least, scores).mul_(weights) @ value[place]
+        ctx.save_for_backward(scaled, key, value, every, fate >= least, *(() if mask is None else (mask,)))
+        ctx.scale = scale
+        return result.mul_(ctx.factor)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        scaled, key, value, weights, fate = ctx.saved_tensors
+        scaled, key, value, every, fate, *masks = ctx.saved_tensors
         gradient = gradient * ctx.factor
         of_query, of_key, of_value = torch.empty_like(scaled), torch.empty_like(key), torch.empty_like(value)
         for place in range(len(scaled)):
-            kept = _ones(fate[place], ctx.least, torch.empty_like(weights[place]))
-            of_value[place] = (weights[place] * kept).transpose(-1, -2) @ gradient[place]
+            if len(every):
+                weights = every[place]
+            else:
+                weights = _scores(scaled, key, masks[0] if masks else None, place).softmax(-1)
+            kept = _ones(fate[place], 1, torch.empty_like(weights))
             of_weights = (gradient[place] @ value[place].transpose(-1, -2)).mul_(kept)
-            of_scores = torch._softmax_backward_data(of_weights, weights[place], -1, weights.dtype)
+            of_value[place] = kept.mul_(weights).transpose(-1, -2) @ gradient[place]
+            of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
             of_query[place] = of_scores @ key[place]
             of_key[place] = of_scores.transpose(-1, -2) @ scaled[place]
         return of_query.mul_(ctx.scale), of_key, of_value, None, None, None
+
+
+def _scores(scaled: Tensor, key: Tensor, mask: Tensor | None, place: int) -> Tensor:
+    """Return what softmax takes of one sequence, (heads, length, keys)."""
+    scores = scaled[place] @ key[place].transpose(-1, -2)
+    return scores if mask is None else scores.add_(mask[place])

@@ -55,8 +55,12 @@ def test_the_state_of_torch_decides() -> None:
 
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("scale", [None, 0.7])
-def test_attention_is_its_definition(masked: bool, scale: float | None) -> None:
+@pytest.mark.parametrize("kept", [0, 2**20])
+def test_attention_is_its_definition(
+    masked: bool, scale: float | None, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Output and gradients against the definition, with the very weights dropped that were drawn."""
+    monkeypatch.setattr(fast_dropout, "KEPT_WEIGHTS", kept)
     generator = torch.Generator().manual_seed(4)
     query, key, value = (torch.randn(3, 2, length, 4, generator=generator).double() for length in (5, 7, 7))
     inputs = [tensor.requires_grad_() for tensor in (query, key, value)]
@@ -65,9 +69,9 @@ def test_attention_is_its_definition(masked: bool, scale: float | None) -> None:
     torch.manual_seed(5)
     result = attention(query, key, value, mask if masked else None, 0.25, scale=scale)
     torch.manual_seed(5)
-    kept = functional_dropout(torch.ones(3, 2, 5, 7).double(), 0.25)
+    drawn = functional_dropout(torch.ones(3, 2, 5, 7).double(), 0.25)
     scores = query @ key.transpose(-1, -2) * (0.5 if scale is None else scale) + (mask if masked else 0)
-    expected = (scores.softmax(-1) * kept) @ value
+    expected = (scores.softmax(-1) * drawn) @ value
     torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-12)
     wanted = torch.randn(result.shape, generator=generator).double()
     found = torch.autograd.grad((result * wanted).sum(), inputs)
@@ -78,6 +82,26 @@ def functional_dropout(values: torch.Tensor, p: float) -> torch.Tensor:
     """Return what is drawn for values: 0, or 1 over the probability of being kept."""
     result: torch.Tensor = dropout(values, p)
     return result
+
+
+def test_of_large_attention_a_byte_a_weight_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    query = torch.randn(2, 3, 64, 8, requires_grad=True)
+
+    def bytes_kept() -> int:
+        sizes: list[int] = []
+
+        def noted(tensor: torch.Tensor) -> torch.Tensor:
+            sizes.append(tensor.numel() * tensor.element_size())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(noted, lambda tensor: tensor):
+            attention(query, query, query, None, 0.1)
+        return sum(sizes)
+
+    weights, inputs = 2 * 3 * 64 * 64, 3 * query.numel() * 4
+    assert bytes_kept() == weights * 5 + inputs
+    monkeypatch.setattr(fast_dropout, "KEPT_WEIGHTS", 100)
+    assert bytes_kept() == weights + inputs
 
 
 def test_attention_takes_what_a_model_gives_it() -> None:
