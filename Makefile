@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test real check format soak bench bench-fusion bench-evaluation lab-check lab-grid adapter-types \
+.PHONY: help demo install test real check format soak bench bench-training bench-fusion bench-evaluation lab-check lab-grid adapter-types \
 	constraints wheel try-wheel clean
 
 help:  ## list the targets
@@ -54,6 +54,9 @@ soak: $(STAMP)  ## two hundred processes killed at random moments, five hundred 
 bench: $(STAMP)  ## run the benchmarks (one of them needs ADAPTERSTILTS_DATA_ROOT)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/hand_written.py
+
+bench-training: $(STAMP)  ## a training step beside adapters' trainer and PEFT, into benchmarks/TRAINING.md (ADAPTERSTILTS_DATA_ROOT)
+	$(BIN)/python benchmarks/training.py
 
 bench-fusion: $(STAMP)  ## our fusion of adapters beside the library's, into benchmarks/FUSION.md: 15 minutes or so on two cores
 	$(BIN)/python benchmarks/fusion.py
