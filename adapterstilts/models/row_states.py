@@ -15,7 +15,10 @@ target's baseline trains on the same rows). Where another run left the file, it 
 from __future__ import annotations
 
 import hashlib
+import itertools
+import shutil
 import time
+import uuid
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -191,7 +194,7 @@ def row_states(
                 if fault := make_room(home, size):
                     reporter.message(f"{layers}: not kept, {fault}")
                     return without
-                if not pays(without, home, passes):
+                if not Cost.of(without, home).keeping_pays(passes):
                     return without
                 write_states(home, key, _made(without, reporter, layers))
                 kept = found()
@@ -221,26 +224,38 @@ def states_key(states: RowStates, backbone: Backbone) -> str:
     )
 
 
-def pays(states: RowStates, home: Path, passes: float) -> bool:
-    """Tell whether it takes less time to keep states than to work them out in each pass, measured on a few of them."""
-    import shutil
-    import uuid
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of a few sequences."""
 
-    import numpy as np
+    run: float
+    """To work their hidden states out."""
+    write: float
+    read: float
 
-    numbers = range(0, len(states.sequences), -(-len(states.sequences) // SAMPLE))
-    started = time.perf_counter()
-    sample = [each.numpy() for each in states.states(numbers)]
-    run = time.perf_counter() - started
-    name = f"sample.{uuid.uuid4().hex[:8]}"
-    started = time.perf_counter()
-    write_states(home, name, sample)
-    write = time.perf_counter() - started
-    started = time.perf_counter()
-    kept = find_states(home, name, sum(map(len, sample)), states.lower.width)
-    read = time.perf_counter() - started if kept is not None and np.array(kept).size else float("inf")
-    shutil.rmtree(states_folder(home) / name, ignore_errors=True)
-    return passes * run > write + (passes + 1) * read
+    @classmethod
+    def of(cls, states: RowStates, home: Path) -> Cost:
+        """Measure it."""
+        import numpy as np
+
+        numbers = range(0, len(states.sequences), -(-len(states.sequences) // SAMPLE))
+        name, moments, kept = f"sample.{uuid.uuid4().hex[:8]}", [time.perf_counter()], None
+        sample = [each.numpy() for each in states.states(numbers)]
+        moments.append(time.perf_counter())
+        try:
+            write_states(home, name, sample)
+            moments.append(time.perf_counter())
+            kept = find_states(home, name, sum(map(len, sample)), states.lower.width)
+            assert kept is not None
+            np.array(kept)
+            moments.append(time.perf_counter())
+        finally:
+            shutil.rmtree(states_folder(home) / name, ignore_errors=True)
+        return cls(*(after - before for before, after in itertools.pairwise(moments)))
+
+    def keeping_pays(self, passes: float) -> bool:
+        """Tell whether so many passes and one of another run, of which the first fills the file, are shorter with it."""
+        return passes * self.run > self.write + (passes + 1) * self.read
 
 
 def rounded(states: Tensor) -> Tensor:
