@@ -254,7 +254,7 @@ class Cost:
         return cls(*(after - before for before, after in itertools.pairwise(moments)))
 
     def keeping_pays(self, passes: float) -> bool:
-        """Tell whether so many passes and one of another run, of which the first fills the file, are shorter with it."""
+        """Tell whether so many passes, and one of another run, take less time if the first of them fills the file."""
         return passes * self.run > self.write + (passes + 1) * self.read
 
 
