@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fusion import CLOCKS, Spread, machine_facts
+from measuring import CLOCKS, Spread, machine_facts, machine_line
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.evaluation.scoring import decoded, scores_of, statistics_by_language
@@ -177,8 +177,7 @@ def measure(given: argparse.Namespace, home: Path, say: Callable[[str], None]) -
 
 def report(document: dict[str, Any]) -> str:
     """Return the document."""
-    settings, found, machine = document["settings"], document["found"], document["machine"]
-    facts = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
+    settings, found = document["settings"], document["found"]
     records = found["records"]
     total = {name: sum(record[name] for record in records) for name in ("peer", "ours")}
     f1 = {name: statistics.mean(record[f"{name} F1"] for record in records) for name in ("peer", "ours")}
@@ -189,7 +188,7 @@ def report(document: dict[str, Any]) -> str:
         "",
         f"Made by `{document['command']}`.",
         "",
-        f"Machine: {machine['processor']}, threads: {document['threads']}, {settings['clock']} time; {facts}.",
+        machine_line(document),
         "",
         f"`--drop-layers {settings['drop_layers']}` on {settings['backbone']}, {settings['rows']} rows of SQuAD "
         f"({found['windows']['training']} windows of at most {settings['max_length']} tokens), {settings['epochs']} "
@@ -250,8 +249,9 @@ def main() -> None:
     command = " ".join(["python benchmarks/learning_rates.py", *sys.argv[1:]]) if sys.argv[1:] else "make bench-rates"
     document = {
         "command": command,
-        "machine": machine_facts(),
+        "machine": machine_facts("torch", "transformers", "adapters"),
         "threads": given.threads,
+        "clock": given.clock,
         "settings": {key: value for key, value in vars(given).items() if key not in ("data_root", "output", "threads")},
         "found": found,
         "ratio": round(sum(each["peer"] for each in records) / sum(each["ours"] for each in records), 3),

@@ -139,14 +139,18 @@ class LowerLayers:
 
     @contextmanager
     def _only(self, *, below: bool) -> Iterator[None]:
-        """Give the model some of its layers only."""
+        """Give the model some of its layers only; the lower ones without the pooler, which belongs to the top."""
         parent, name = self._home
-        every = getattr(parent, name)
+        every, pooler = getattr(parent, name), getattr(self.base, "pooler", None)
         setattr(parent, name, self._lists[below])
+        if below and pooler is not None:
+            self.base.pooler = None
         try:
             yield
         finally:
             setattr(parent, name, every)
+            if pooler is not None:
+                self.base.pooler = pooler
 
     def fits(self, vocabulary: int, pad_token_id: int) -> bool:
         """Tell whether the cut model does what the whole one does, on a few random tokens without dropout."""

@@ -19,10 +19,9 @@ import itertools
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,7 @@ from adapterstilts.progress import Reporter
 from adapterstilts.store.hidden_states import ITEM, find_states, gigabytes, make_room, states_folder, write_states
 from adapterstilts.store.locks import locked
 from adapterstilts.tasks.formats.base import input_columns
+from adapterstilts.tasks.formats.sequences import Sequences
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -53,62 +53,6 @@ SAMPLE = 32
 
 
 @dataclass(frozen=True)
-class Sequences:
-    """Token ids of encoded rows, one sequence after the other; rows of multiple choice have several."""
-
-    columns: Mapping[str, np.ndarray]
-    """All token ids, and token types where there are any, (tokens,)."""
-    offsets: np.ndarray
-    """Where each sequence begins, and the end, (sequences + 1,)."""
-    first: np.ndarray
-    """The first sequence of each row, and the end, (rows + 1,)."""
-
-    @classmethod
-    def of(cls, features: Dataset) -> Sequences:
-        """Return those of encoded rows."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        table = features.select_columns(input_columns(features.features)).with_format("arrow")[:]
-        columns, offsets, first = {}, np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
-        for name in table.column_names:
-            rows = table[name].combine_chunks()
-            nested = pa.types.is_nested(rows.type.value_type)
-            counts = pc.list_value_length(rows).to_numpy(zero_copy_only=False) if nested else np.ones(len(rows))
-            flat = pc.list_flatten(rows) if nested else rows
-            lengths = pc.list_value_length(flat).to_numpy(zero_copy_only=False)
-            columns[name] = pc.list_flatten(flat).to_numpy(zero_copy_only=False).astype(np.int32)
-            offsets, first = (np.concatenate([[0], np.cumsum(each, dtype=np.int64)]) for each in (lengths, counts))
-        return cls(columns, offsets, first)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def tokens(self) -> int:
-        """Number of all tokens."""
-        return int(self.offsets[-1])
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of all of it."""
-        digest = hashlib.sha256(self.offsets.tobytes())
-        for name in sorted(self.columns):
-            digest.update(name.encode() + self.columns[name].tobytes())
-        return digest.hexdigest()
-
-    def of_rows(self, rows: Sequence[int]) -> list[int]:
-        """Return the numbers of the sequences of rows."""
-        return [number for row in rows for number in range(self.first[row], self.first[row + 1])]
-
-    def __getitem__(self, number: int) -> dict[str, list[int]]:
-        """Return a sequence as ``LowerLayers.run`` takes it."""
-        start, end = self.offsets[number : number + 2]
-        return {name: column[start:end].tolist() for name, column in self.columns.items()}
-
-
-@dataclass(frozen=True)
 class RowStates:
     """Hidden states of encoded rows below the first adapter, in half precision."""
 
@@ -123,7 +67,7 @@ class RowStates:
         import torch
 
         if self.kept is None:
-            found = self.lower.run([self.sequences[number] for number in numbers], self.pad_token_id)
+            found = self.lower.run([self.sequences.one(number) for number in numbers], self.pad_token_id)
             return [rounded(states) for states in found]
         offsets = self.sequences.offsets
         return [torch.from_numpy(self.kept[offsets[number] : offsets[number + 1]].copy()) for number in numbers]
@@ -135,7 +79,7 @@ class RowStates:
             rows: positions of the rows in the batch, in its order.
             length: of the padded batch.
         """
-        return self.lower.above(stacked(self.states(self.sequences.of_rows(rows)), length))
+        return self.lower.above(stacked(self.states(self.sequences.of_rows(rows).tolist()), length))
 
 
 def given_to(batch: MutableMapping[str, Any], states: RowStates | None) -> AbstractContextManager[None]:
@@ -174,16 +118,17 @@ def row_states(
         home: the store's folder; None keeps nothing.
         reporter: told what is kept where, or why not.
     """
-    sequences, pad = Sequences.of(features), int(backbone.tokenizer.pad_token_id)
+    sequences = Sequences.of(features, input_columns(features.features))
+    pad, tokens = int(backbone.tokenizer.pad_token_id), int(sequences.offsets[-1])
     without = RowStates(lower, sequences, pad)
-    if home is None or not sequences.tokens:
+    if home is None or not tokens:
         return without
     reporter = reporter or Reporter()
-    key, size = states_key(without, backbone), sequences.tokens * lower.width * ITEM
+    key, size = states_key(without, backbone), tokens * lower.width * ITEM
     layers = f"{what}: hidden states of the {lower.count} lowest layers"
 
     def found() -> np.ndarray | None:
-        return find_states(home, key, sequences.tokens, lower.width)
+        return find_states(home, key, tokens, lower.width)
 
     if (kept := found()) is not None:
         reporter.message(f"{layers}: taken from {states_folder(home) / key} ({gigabytes(size)})")
@@ -214,7 +159,7 @@ def states_key(states: RowStates, backbone: Backbone) -> str:
     return fingerprint(
         {
             "version": VERSION,
-            "tokens": states.sequences.digest,
+            "tokens": _digest(states.sequences),
             "backbone": backbone.identity.key,
             "layers": states.lower.count,
             "precision": str(next(states.lower.embeddings.parameters()).dtype),
@@ -238,7 +183,8 @@ class Cost:
         """Measure it."""
         import numpy as np
 
-        numbers = range(0, len(states.sequences), -(-len(states.sequences) // SAMPLE))
+        count = len(states.sequences.lengths)
+        numbers = range(0, count, -(-count // SAMPLE))
         name, moments, kept = f"sample.{uuid.uuid4().hex[:8]}", [time.perf_counter()], None
         sample = [each.numpy() for each in states.states(numbers)]
         moments.append(time.perf_counter())
@@ -266,9 +212,17 @@ def rounded(states: Tensor) -> Tensor:
     return states.clamp(-most, most).to(torch.float16).cpu()
 
 
+def _digest(sequences: Sequences) -> str:
+    """Return the SHA-256 of all sequences."""
+    digest = hashlib.sha256(sequences.offsets.tobytes())
+    for name, values in sorted(sequences.columns.items()):
+        digest.update(name.encode() + values.astype("int64").tobytes())
+    return digest.hexdigest()
+
+
 def _made(states: RowStates, reporter: Reporter, what: str) -> Iterator[np.ndarray]:
     """Work out all states, in order."""
-    total = len(states.sequences)
+    total = len(states.sequences.lengths)
     reporter.begin(what, total)
     try:
         for start in range(0, total, BLOCK):

@@ -151,7 +151,7 @@ class StiltsTrainer(ResumableTrainer):
             run_name=Path(log_dir).name if log_dir else None,
         )
         if settings.precision == "bf16" and not arguments.use_cpu:
-            halve_frozen(composed)
+            halve_frozen(composed, whole=lower.lower.modules if lower is not None else ())
         # One process uses one accelerator: DataParallel, which the Trainer would choose, breaks adapters.
         arguments._n_gpu = min(arguments.n_gpu, 1)
         features = encoded.features

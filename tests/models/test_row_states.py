@@ -13,7 +13,6 @@ import pytest
 import torch
 from datasets import Dataset
 from toy_compositions import encoded
-from toy_encoders import in_memory
 from toy_layers import cut_model, lower_of
 
 from adapterstilts.data.collate import ROW, Collator
@@ -23,7 +22,6 @@ from adapterstilts.models.lower_layers import LowerLayers
 from adapterstilts.models.row_states import (
     Cost,
     RowStates,
-    Sequences,
     given_to,
     numbered,
     rounded,
@@ -33,6 +31,8 @@ from adapterstilts.models.row_states import (
 from adapterstilts.progress import Reporter
 from adapterstilts.store.hidden_states import LIMIT_VARIABLE, states_folder
 from adapterstilts.tasks.formats import HeadSpec
+from adapterstilts.tasks.formats.base import input_columns
+from adapterstilts.tasks.formats.sequences import Sequences
 
 
 class Told(Reporter):
@@ -60,24 +60,8 @@ def make(
     return row_states(lower, features, backbone, what="rows", passes=3, home=home, reporter=told)
 
 
-def test_sequences_are_those_of_the_rows(toy_backbone: Backbone, toy_mirror: Path, wordpiece: Any) -> None:
-    for task, backbone in (
-        ("mnli", toy_backbone),
-        ("hellaswag", toy_backbone),
-        ("squad", in_memory("bert", wordpiece)),
-    ):
-        features = encoded(task, backbone, toy_mirror, 6).features.select([4, 0, 2])
-        sequences = Sequences.of(features)
-        choices = isinstance(features["input_ids"][0][0], list)
-        for row, feature in enumerate(features):
-            own = [sequences[number] for number in sequences.of_rows([row])]
-            for name in ("input_ids", "token_type_ids"):
-                if name in feature:
-                    assert [each[name] for each in own] == (feature[name] if choices else [feature[name]])
-        assert sequences.tokens == sum(
-            len(ids) for number in range(len(sequences)) for ids in [sequences[number]["input_ids"]]
-        )
-        assert sequences.of_rows([2, 0]) == ([8, 9, 10, 11, 0, 1, 2, 3] if choices else [2, 0])
+def sequences_of(features: Dataset) -> Sequences:
+    return Sequences.of(features, input_columns(features.features))
 
 
 def test_the_fingerprint_is_of_all_that_counts(toy_backbone: Backbone, toy_mirror: Path, tmp_path: Path) -> None:
@@ -85,7 +69,7 @@ def test_the_fingerprint_is_of_all_that_counts(toy_backbone: Backbone, toy_mirro
     lower = lower_of(cut_model(toy_backbone))
 
     def key(rows: Dataset = features, **changes: Any) -> str:
-        states = RowStates(lower, Sequences.of(rows), 1)
+        states = RowStates(lower, sequences_of(rows), 1)
         backbone = replace(toy_backbone, identity=replace(toy_backbone.identity, **changes))
         return states_key(states, backbone)
 
@@ -106,13 +90,13 @@ def test_kept_states_are_those_worked_out(toy_backbone: Backbone, toy_mirror: Pa
     assert new.kept is None
     assert isinstance(kept.kept, np.memmap)
     (folder,) = states_folder(tmp_path).iterdir()
-    size = f"{kept.sequences.tokens * 32 * 2 / 1e6:.1f} MB"
+    size = f"{kept.sequences.offsets[-1] * 32 * 2 / 1e6:.1f} MB"
     assert told.messages == [
         f"rows: hidden states of the 1 lowest layers: kept in {folder} ({size})",
         f"rows: hidden states of the 1 lowest layers: taken from {folder} ({size})",
     ]
     assert told.begun == [("rows: hidden states of the 1 lowest layers", 20)]
-    exact = lower.run([new.sequences[number] for number in range(20)])
+    exact = lower.run([new.sequences.one(number) for number in range(20)])
     for numbers in ([3], [7, 0, 19]):
         for states in (new, kept, again):
             for found, number in zip(states.states(numbers), numbers, strict=True):
@@ -211,7 +195,7 @@ def test_the_cost_is_measured(
     def late(plain: Any, seconds: float) -> Any:
         return lambda *arguments: (time.sleep(seconds), plain(*arguments))[1]
 
-    sequences = Sequences.of(encoded("mnli", toy_backbone, toy_mirror, 9).features)
+    sequences = sequences_of(encoded("mnli", toy_backbone, toy_mirror, 9).features)
     states = RowStates(lower_of(cut_model(toy_backbone)), sequences, 1)
     monkeypatch.setattr(LowerLayers, "run", late(LowerLayers.run, 3.0))
     monkeypatch.setattr(module, "write_states", late(module.write_states, 2.0))
