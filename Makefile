@@ -9,8 +9,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test real check format soak bench bench-training bench-fusion bench-evaluation lab-check lab-grid adapter-types \
-	constraints wheel try-wheel clean
+.PHONY: help demo install test real check format soak bench bench-training bench-fusion bench-evaluation bench-rates \
+	lab-check lab-grid adapter-types constraints wheel try-wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-fusion: $(STAMP)  ## our fusion of adapters beside the library's, into ben
 
 bench-evaluation: $(STAMP)  ## our evaluation beside the libraries', into benchmarks/EVALUATION.md (ADAPTERSTILTS_DATA_ROOT, faiss): 40 minutes
 	$(BIN)/python benchmarks/evaluation.py
+
+bench-rates: $(STAMP)  ## five learning rates with dropped layers beside adapters' own trainer, into benchmarks/LEARNING_RATES.md (needs ADAPTERSTILTS_DATA_ROOT)
+	$(BIN)/python benchmarks/learning_rates.py
 
 lab-check: $(STAMP)  ## what the lab must show: three seeds of everything, into benchmarks/LAB.md (an hour or so on two cores)
 	$(BIN)/python benchmarks/lab_check.py

@@ -87,6 +87,9 @@ def clean(
     checkpoints: Annotated[
         bool, typer.Option("--checkpoints", help="Remove checkpoints of unfinished trainings, too.")
     ] = False,
+    hidden_states: Annotated[
+        bool, typer.Option("--hidden-states", help="Remove hidden states kept for trainings with --drop-layers, too.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, and remove nothing.")] = False,
     store: StoreFolder = None,
 ) -> None:
@@ -97,8 +100,10 @@ def clean(
     with session():
         home = Store(store).home
         found = leftovers(home)
-        going = [item for item in found if checkpoints or item.kind != "unfinished"]
-        staying = [item for item in found if item not in going]
+        spared = {*(() if checkpoints else ("unfinished",)), *(() if hidden_states else ("hidden states",))}
+        going = [item for item in found if item.kind not in spared]
+        staying = [item for item in found if item.kind == "unfinished" and item not in going]
+        kept = [item for item in found if item.kind == "hidden states" and item not in going]
         if not dry_run:
             remove(home, going)
         for item in going:
@@ -113,6 +118,12 @@ def clean(
             notes.print(
                 f"Checkpoints of {trainings} stay ({_megabytes(sum(item.size for item in staying))}): the same command "
                 "goes on from them. --checkpoints removes them.",
+                soft_wrap=True,
+            )
+        if kept:
+            notes.print(
+                f"Hidden states of {len(kept)} sets of rows stay ({_megabytes(sum(item.size for item in kept))}): "
+                "trainings with the same --drop-layers use them. --hidden-states removes them.",
                 soft_wrap=True,
             )
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from adapterstilts.tasks.spec import TaskSpec
 
-SCALARS = ("start_positions", "end_positions")
+ROW = "row"
+"""Column with the positions of features, where what else is known of them is looked up by it."""
+SCALARS = ("start_positions", "end_positions", ROW)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Collator:
         return cls(int(tokenizer.pad_token_id), int(tokenizer.pad_token_type_id))
 
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        """Return ``input_ids``, ``attention_mask`` and labels.
+        """Return ``input_ids``, ``attention_mask``, labels, and the features' numbers where they have some.
 
         Shapes: (batch, length); (batch × choices, length) where a feature holds one list of ids a choice. Heads of
         multiple choice fold the logits themselves, and several adapter types go wrong on inputs of three dimensions.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from adapterstilts.models.backbone import Backbone, ComposedModel
     from adapterstilts.models.languages import LanguageAdapter
+    from adapterstilts.models.row_states import RowStates
     from adapterstilts.tasks.formats import Encoded
 
 CPU_TOKENS = 2048
@@ -35,6 +36,7 @@ def run_in_batches(
     precision: str,
     progress: Callable[[int], None] | None,
     labelled: bool = False,
+    lower: RowStates | None = None,
 ) -> None:
     """Run a model over all features, the longest first, in evaluation mode and without gradients.
 
@@ -48,6 +50,7 @@ def run_in_batches(
         precision: ``fp32`` or ``bf16`` (autocast).
         progress: told the number of features done after each batch.
         labelled: give the model the features' ``labels``, too.
+        lower: hidden states of the features below the first adapter, where the model shall not work them out itself.
     """
     import torch
 
@@ -72,7 +75,8 @@ def run_in_batches(
                 chosen = rows.tolist()
                 batch = sequences.padded(chosen, {name: pads[name] for name in names})
                 batch = {name: tensor.to(device) for name, tensor in batch.items()}
-                with torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
+                given = nullcontext() if lower is None else lower.given(chosen, batch["input_ids"].shape[-1])
+                with given, torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
                     output = run(batch)
                 take(chosen, batch, output)
                 done += len(chosen)
@@ -89,6 +93,7 @@ def predict_logits(
     batch_size: int = 32,
     precision: str = "fp32",
     progress: Callable[[int], None] | None = None,
+    lower: RowStates | None = None,
 ) -> list[np.ndarray]:
     """Run the model over all features.
 
@@ -98,6 +103,7 @@ def predict_logits(
         batch_size: as for ``run_in_batches``.
         precision: ``fp32`` or ``bf16`` (autocast).
         progress: told the number of features done after each batch.
+        lower: as for ``run_in_batches``.
 
     Returns:
         one float32 array a feature, in the order of the features: (labels,), (choices,), (length, tags),
@@ -123,6 +129,7 @@ def predict_logits(
         precision=precision,
         progress=progress,
         labelled=masked,
+        lower=lower,
     )
     return logits
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from adapterstilts.data.rows import Rows
     from adapterstilts.models.backbone import ComposedModel
+    from adapterstilts.models.row_states import RowStates
 
 
 def answer_rows(
@@ -25,9 +26,10 @@ def answer_rows(
     *,
     batch_size: int,
     precision: str,
+    lower: RowStates | None = None,
 ) -> list[Answer]:
     """Return the model's answer to each row, in their order."""
-    logits = predict_logits(composed, encoded, batch_size=batch_size, precision=precision)
+    logits = predict_logits(composed, encoded, batch_size=batch_size, precision=precision, lower=lower)
     return decoded(rows, encoded, logits, settings)
 
 
@@ -76,12 +78,13 @@ def validation_scores(
     *,
     batch_size: int,
     precision: str,
+    lower: RowStates | None = None,
 ) -> Mapping[str, float]:
     """Return the scores on rows of one language, the main score first.
 
     Where questions may have no answer, the threshold for that is fitted on these rows and stands beside the scores.
     """
-    answers = answer_rows(composed, rows, encoded, settings, batch_size=batch_size, precision=precision)
+    answers = answer_rows(composed, rows, encoded, settings, batch_size=batch_size, precision=precision, lower=lower)
     fitted: dict[str, float] = {}
     if rows.task.unanswerable:
         fitted[NO_ANSWER_THRESHOLD] = fit_threshold(rows, answers)

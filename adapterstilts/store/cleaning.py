@@ -1,4 +1,4 @@
-"""What killed processes left in a store, and what may go of it."""
+"""What killed processes left in a store, what is kept to save time alone, and what may go of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from adapterstilts.store.artifacts import MANIFEST
+from adapterstilts.store.hidden_states import states_folder
 from adapterstilts.store.home import written_in
 
 UNTOUCHED_SECONDS = 600.0
@@ -21,20 +22,21 @@ class Leftover:
     """A folder that nothing in the store needs."""
 
     path: Path
-    kind: Literal["half-written", "finished", "unfinished"]
+    kind: Literal["half-written", "finished", "unfinished", "hidden states"]
     """``half-written``: a folder that never became an artifact. ``finished`` and ``unfinished``: checkpoints of a
-    training whose artifact is there, or not; from the latter the same command would go on."""
+    training whose artifact is there, or not; from the latter the same command would go on. ``hidden states``: of rows,
+    kept for trainings that leave the lowest layers as they are, and worked out again where they are gone."""
     size: int
     """Bytes."""
 
 
 def leftovers(home: Path) -> list[Leftover]:
-    """Return what killed processes left in a store, but for what has changed in the last ten minutes."""
+    """Return what a store can be without, but for what has changed or was looked up in the last ten minutes."""
     found = [Leftover(path, "half-written", _size(path)) for path in _untouched(home / "tmp")]
     for path in _untouched(home / "checkpoints"):
         there = any((home / "artifacts").glob(f"*/*-{path.name}/{MANIFEST}"))
         found.append(Leftover(path, "finished" if there else "unfinished", _size(path)))
-    return found
+    return found + [Leftover(path, "hidden states", _size(path)) for path in _untouched(states_folder(home))]
 
 
 def remove(home: Path, found: list[Leftover]) -> None:

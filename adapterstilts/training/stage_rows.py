@@ -10,6 +10,8 @@ from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows
 from adapterstilts.errors import SettingsError
 from adapterstilts.models.backbone import Backbone, ComposedModel
+from adapterstilts.models.lower_layers import lower_layers
+from adapterstilts.models.row_states import RowStates, row_states
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.formats import Encoded
@@ -33,8 +35,46 @@ def encoded_rows(stage: TrainingStage, backbone: Backbone, store: Store, reporte
     return train, validation
 
 
-def scores_now(stage: TrainingStage, composed: ComposedModel, validation: Encoded) -> Mapping[str, float]:
-    """Return the scores on the stage's validation rows as the model is now, the main score first."""
+def states_below(
+    stage: TrainingStage,
+    composed: ComposedModel,
+    train: Encoded,
+    validation: Encoded,
+    store: Store,
+    reporter: Reporter,
+) -> tuple[RowStates | None, RowStates | None]:
+    """Return the hidden states of the stage's training and validation rows below the first adapter.
+
+    None where there is an adapter in the lowest layer, the model cannot be cut, or other tokens are hidden each time.
+    """
+    lower = lower_layers(composed) if stage.task.format != "language_modelling" else None
+    if lower is None:
+        return None, None
+    settings, home = stage.settings, store.home
+    steps = settings.steps or 0
+    passes = steps * settings.batch_size * settings.gradient_accumulation / len(train) or settings.epochs
+    found = [
+        row_states(
+            lower,
+            encoded.features,
+            composed.backbone,
+            what=f"{stage.name}, {split}",
+            passes=count,
+            home=home,
+            reporter=reporter,
+        )
+        for encoded, split, count in ((train, "training", passes), (validation, "validation", settings.evaluations))
+    ]
+    return found[0], found[1]
+
+
+def scores_now(
+    stage: TrainingStage, composed: ComposedModel, validation: Encoded, lower: RowStates | None = None
+) -> Mapping[str, float]:
+    """Return the scores on the stage's validation rows as the model is now, the main score first.
+
+    ``lower`` has the rows' hidden states below the first adapter, where the model shall not work them out itself.
+    """
     from adapterstilts.evaluation.scoring import validation_scores
 
     settings = stage.settings
@@ -45,6 +85,7 @@ def scores_now(stage: TrainingStage, composed: ComposedModel, validation: Encode
         settings.encoding,
         batch_size=settings.batch_size,
         precision=settings.precision,
+        lower=lower,
     )
 
 

@@ -46,7 +46,7 @@ from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec, base_suite
 from adapterstilts.training.checkpoints import Checkpoints
 from adapterstilts.training.resources import make_deterministic, resources, versions
 from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.stage_rows import data_json, encoded_rows, scores_now
+from adapterstilts.training.stage_rows import data_json, encoded_rows, scores_now, states_below
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -358,11 +358,12 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
         load_part(composed, f"adapters/{BOTTOM}", stage.language)
     train, validation = encoded_rows(stage, backbone, store, reporter)
     composed.to_device()
+    below, below_validation = states_below(stage, composed, train, validation, store, reporter)
 
     from adapterstilts.training.trainer import StiltsTrainer
 
     def validate() -> Mapping[str, float]:
-        return scores_now(stage, composed, validation)
+        return scores_now(stage, composed, validation, below_validation)
 
     with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
         trainer = StiltsTrainer(
@@ -377,6 +378,7 @@ def _train(stage: TrainingStage, store: Store, reporter: Reporter, report_to: tu
             report_to=report_to,
             log_dir=str(store.home / "logs" / f"{stage.name}-{stage.fingerprint[:12]}"),
             checkpoints=checkpoints_for(composed, store, stage.fingerprint, stage.name),
+            lower=below,
         )
         report = trainer.fit()
     manifest = {

@@ -29,6 +29,7 @@ from adapterstilts.evaluation.metrics import get_metric
 from adapterstilts.models.backbone import ComposedModel
 from adapterstilts.models.fast_dropout import FastDropout
 from adapterstilts.models.half_weights import halve_frozen
+from adapterstilts.models.row_states import RowStates, given_to, numbered
 from adapterstilts.progress import Reporter
 from adapterstilts.tasks.formats import FORMATS, Encoded
 from adapterstilts.training.checkpoints import Checkpoints
@@ -82,6 +83,7 @@ class StiltsTrainer(ResumableTrainer):
         report_to: trackers of the transformers Trainer, such as ``tensorboard``.
         log_dir: where trackers write that write to disk.
         checkpoints: where the state is written now and then, and taken from at the beginning; None for no checkpoints.
+        lower: hidden states of the features below the first adapter, where the model shall not work them out itself.
     """
 
     def __init__(
@@ -98,8 +100,10 @@ class StiltsTrainer(ResumableTrainer):
         report_to: tuple[str, ...] = (),
         log_dir: str | None = None,
         checkpoints: Checkpoints | None = None,
+        lower: RowStates | None = None,
     ) -> None:
         self.checkpoints = checkpoints
+        self.lower = lower
         self.composed = composed
         self.title = title
         self.validate_now = validate
@@ -147,13 +151,15 @@ class StiltsTrainer(ResumableTrainer):
             run_name=Path(log_dir).name if log_dir else None,
         )
         if settings.precision == "bf16" and not arguments.use_cpu:
-            halve_frozen(composed)
+            halve_frozen(composed, whole=lower.lower.modules if lower is not None else ())
         # One process uses one accelerator: DataParallel, which the Trainer would choose, breaks adapters.
         arguments._n_gpu = min(arguments.n_gpu, 1)
         features = encoded.features
         if "length" not in features.column_names:
             lengths = [feature_length({"input_ids": ids}) for ids in features["input_ids"]]
             features = features.add_column("length", lengths)
+        if lower is not None:
+            features = numbered(features)
         # AdapterTrainer refuses a model without adapters; the Trainer below it is what trains a whole backbone.
         begin: Any = super(AdapterTrainer, self).__init__ if composed.composition.full else super().__init__
         begin(
@@ -245,7 +251,9 @@ class StiltsTrainer(ResumableTrainer):
         """
         self._tokens = self._tokens + inputs["attention_mask"].sum()
         self.report.examples += len(inputs[self.label_names[0]])
-        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        options: dict[str, Any] = {"return_outputs": True, "num_items_in_batch": num_items_in_batch}
+        with given_to(inputs, self.lower):
+            loss, outputs = super().compute_loss(model, inputs, **options)
         composition = self.composed.composition
         fusion = composition.fusion if "fusion" in composition.trained_parts else None
         if fusion is not None and fusion.get("regularization"):

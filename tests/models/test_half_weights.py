@@ -10,6 +10,7 @@ from toy_compositions import HEAD, MakeComposition, batch_of, randomised
 
 from adapterstilts.models.backbone import ComposedModel, build, load_backbone
 from adapterstilts.models.half_weights import halve_frozen
+from adapterstilts.models.lower_layers import lower_layers
 
 
 def step(composed: ComposedModel, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -44,3 +45,20 @@ def test_logits_and_gradients_are_the_same_to_the_bit(
     assert base["encoder.layer.0.attention.self.query.weight"].dtype is torch.bfloat16
     assert base["embeddings.word_embeddings.weight"].dtype is torch.float32
     assert base["embeddings.LayerNorm.weight"].dtype is torch.float32
+
+
+def test_a_part_that_works_without_autocast_stays_whole(
+    toy_backbone_folder: Path, toy_composition: MakeComposition
+) -> None:
+    backbone = load_backbone(str(toy_backbone_folder))
+    composed = build(backbone, toy_composition("none", "xnli", HEAD).without([0]), seed=0)
+    lower = lower_layers(composed)
+    assert lower is not None
+    sequence = [{"input_ids": [0, 9, 8, 7, 2]}]
+    before = lower.run(sequence)[0].clone()
+    halve_frozen(composed, whole=lower.modules)
+    base = dict(composed.model.base_model.named_parameters())
+    kinds = [base[f"encoder.layer.{layer}.attention.self.query.weight"].dtype for layer in (0, 1)]
+    assert kinds == [torch.float32, torch.bfloat16]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(lower.run(sequence)[0], before)

@@ -6,11 +6,13 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from calling import call
 
 from adapterstilts.store.artifacts import Store
 from adapterstilts.store.cleaning import UNTOUCHED_SECONDS, leftovers
+from adapterstilts.store.hidden_states import find_states, states_folder, write_states
 
 FINISHED, UNFINISHED = "a" * 64, "b" * 64
 
@@ -69,6 +71,24 @@ def test_clean_leaves_what_is_finished_and_what_can_go_on(home: Path) -> None:
     assert leftovers(home) == []
     assert [item.fingerprint for item in Store(home).all()] == [FINISHED]
     assert "Nothing is left over" in call("runs", "clean", "--store", home).stderr
+
+
+def test_kept_hidden_states_go_when_it_is_said(home: Path) -> None:
+    key, in_use = "c" * 64, "d" * 64
+    for name in (key, in_use):
+        write_states(home, name, [np.zeros((3, 2), dtype=np.float16)])
+    aged(states_folder(home) / key, UNTOUCHED_SECONDS + 60)
+    aged(states_folder(home) / in_use, UNTOUCHED_SECONDS + 60)
+    assert find_states(home, in_use, 3, 2) is not None
+    assert [item.path.name for item in leftovers(home) if item.kind == "hidden states"] == [key]
+    shown = " ".join(call("runs", "clean", "--store", home).stderr.split())
+    assert "Hidden states of 1 sets of rows stay (0.0 MB)" in shown
+    assert "Checkpoints of 1 unfinished training stay" in shown
+    assert find_states(home, key, 3, 2) is not None
+    aged(states_folder(home) / key, UNTOUCHED_SECONDS + 60)
+    assert "hidden states: " in call("runs", "clean", "--store", home, "--hidden-states").stderr
+    assert [path.name for path in states_folder(home).iterdir()] == [in_use]
+    assert [item.kind for item in leftovers(home)] == ["unfinished"]
 
 
 def test_a_link_is_removed_and_not_followed(home: Path, tmp_path: Path) -> None:

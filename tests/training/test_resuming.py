@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, TrainingError
 from adapterstilts.models.backbone import identify
 from adapterstilts.models.grammar import parse
+from adapterstilts.models.row_states import Cost
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
+from adapterstilts.store.hidden_states import LIMIT_VARIABLE, states_folder
 from adapterstilts.store.home import checkpoints_of
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.suites import get_suite
@@ -245,8 +248,6 @@ def test_no_checkpoint_is_written_within_a_minute(stage: MakeStage, store: Store
 def test_too_little_room_is_told_before_the_training(
     stage: MakeStage, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1000))  # type: ignore[attr-defined]
 
     def never(*_: Any) -> None:
@@ -257,6 +258,26 @@ def test_too_little_room_is_told_before_the_training(
         run_stage(stage("mnli"), store)
     assert str(store.home) in str(caught.value)
     assert kept_in(store.home) == []
+
+
+@pytest.mark.parametrize(("first", "second"), [("1", "1"), ("0", "0"), ("1", "0"), ("0", "1")])
+def test_kept_hidden_states_change_nothing(
+    first: str, second: str, stage: MakeStage, store: Store, cut: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training of the layers above may find the states of those below kept before it was cut off, and after."""
+    monkeypatch.setattr(Cost, "keeping_pays", lambda *_: True)
+    made = stage("squad", **LONG | {"drop_layers": "0"})
+    whole = run_stage(made, Store(store.home / "whole")).artifact
+    monkeypatch.setenv(LIMIT_VARIABLE, first)
+    cut(7)
+    with pytest.raises(Cut):
+        run_stage(made, store)
+    assert states_folder(store.home).exists() == (first == "1")
+    monkeypatch.setenv(LIMIT_VARIABLE, second)
+    if second == "0":
+        shutil.rmtree(states_folder(store.home), ignore_errors=True)
+    cut(None)
+    same_results(whole, run_stage(made, store).artifact)
 
 
 def test_a_language_adapter_goes_on_to_the_same_bytes(

@@ -73,6 +73,11 @@ class Sequences:
 
         return np.concatenate([np.arange(self.first[row], self.first[row + 1]) for row in rows])
 
+    def one(self, number: int) -> dict[str, list[int]]:
+        """Return a sequence, by column."""
+        start, end = self.offsets[number], self.offsets[number + 1]
+        return {name: values[start:end].tolist() for name, values in self.columns.items()}
+
     def matrices(self, numbers: np.ndarray, pads: Mapping[str, int]) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return sequences padded to the longest of them.
 

@@ -50,6 +50,7 @@ def test_a_row_is_as_long_as_the_longest_of_its_sequences() -> None:
     assert sequences.row_lengths.tolist() == [2, 3]
     assert sequences.of_rows([1, 0]).tolist() == [2, 3, 0, 1]
     assert sequences.columns["input_ids"].tolist() == [5, 6, 7, 8, 9, 10, 11]
+    assert [sequences.one(number) for number in (3, 0)] == [{"input_ids": [9, 10, 11]}, {"input_ids": [5, 6]}]
 
 
 def test_no_rows_are_no_sequences() -> None:
