@@ -10,6 +10,7 @@ from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows
 from adapterstilts.errors import SettingsError
 from adapterstilts.models.backbone import Backbone, ComposedModel
+from adapterstilts.models.vocabulary import read_ahead
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.formats import Encoded
@@ -29,6 +30,7 @@ def encoded_rows(stage: TrainingStage, backbone: Backbone, store: Store, reporte
     validation = encode_rows(stage.validation_rows, tokenizer, encoding, training=False, home=home)
     if not len(train):
         raise SettingsError(f"No training row of '{stage.task.name}' is usable: {_counted(train.report)}.")
+    read_ahead(backbone.model, train.features, validation.features)
     _tell_rows(reporter, stage, train.report)
     return train, validation
 
