@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test real check format soak bench bench-training bench-fusion bench-evaluation lab-check lab-grid adapter-types \
+.PHONY: help demo install test real check format soak bench bench-training bench-fusion bench-evaluation bench-memory lab-check lab-grid adapter-types \
 	constraints wheel try-wheel clean
 
 help:  ## list the targets
@@ -63,6 +63,9 @@ bench-fusion: $(STAMP)  ## our fusion of adapters beside the library's, into ben
 
 bench-evaluation: $(STAMP)  ## our evaluation beside the libraries', into benchmarks/EVALUATION.md (ADAPTERSTILTS_DATA_ROOT, faiss): 40 minutes
 	$(BIN)/python benchmarks/evaluation.py
+
+bench-memory: $(STAMP)  ## peak memory of a training, ours beside the library's (ADAPTERSTILTS_DATA_ROOT), into benchmarks/MEMORY.md
+	$(BIN)/python benchmarks/memory.py
 
 lab-check: $(STAMP)  ## what the lab must show: three seeds of everything, into benchmarks/LAB.md (an hour or so on two cores)
 	$(BIN)/python benchmarks/lab_check.py

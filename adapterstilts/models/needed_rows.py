@@ -55,6 +55,8 @@ class NeededRows(nn.Embedding):
         with torch.inference_mode(False), torch.no_grad():  # what comes of inference mode could not be trained with
             asked = torch.unique(ids).to(self.places.device)
             new = asked[self.places[asked] == ABSENT]
+            if not len(new):
+                return
             rows = self.matrix.read(new.tolist()).to(self.weight)
             self.places[new] = torch.arange(len(self.weight), len(self.weight) + len(new)).to(self.places)
             self.weight = nn.Parameter(torch.cat([self.weight, rows]), requires_grad=False)

@@ -49,7 +49,7 @@ class StoredMatrix:
 
         found = torch.empty(len(wanted), self.columns, dtype=getattr(torch, self.type))
         width = self.columns * found.element_size()
-        room = memoryview(found.view(torch.uint8).reshape(-1).numpy())
+        room: memoryview = found.view(torch.uint8).reshape(-1).numpy().data
         try:
             with self.path.open("rb", buffering=0) as file:
                 if _state(self.path) != self.state:
