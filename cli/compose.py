@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from adapterstilts.data.rows import rows_kept
+from adapterstilts.models.vocabulary import vocabulary
 from adapterstilts.studies.own_tasks import own_tasks
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
@@ -28,6 +29,7 @@ from .options import (
     StoreFolder,
     Suite,
     TaskFiles,
+    TrimVocabulary,
     read_seeds,
     split_list,
     with_training_settings,
@@ -99,6 +101,7 @@ def command(
         bool,
         typer.Option("--dry-run", help="Show what is there, what would be made and about how long it takes; no more."),
     ] = False,
+    trim_vocabulary: TrimVocabulary = True,
     report_to: ReportTo = "",
     reference: Reference = False,
     json: Json = False,
@@ -112,7 +115,7 @@ def command(
     Several expressions and targets are planned, then run, each with each; --dry-run shows the plan alone:
     adapterstilts compose mnli+squad "avg(mnli, squad)" --target tydiqa,xquad --dry-run
     """
-    with session() as reporter, own_tasks(task_file, suite), rows_kept():
+    with session() as reporter, own_tasks(task_file, suite), rows_kept(), vocabulary(trimmed=trim_vocabulary):
         check_csv(csv)
         options: dict[str, Any] = dict(
             suite=suite,

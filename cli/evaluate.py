@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from adapterstilts.models.vocabulary import vocabulary
 from adapterstilts.studies.own_tasks import own_tasks
 
 from .attention_table import show_attention
@@ -24,6 +25,7 @@ from .options import (
     StoreFolder,
     SuiteOfArtifact,
     TaskFiles,
+    TrimVocabulary,
 )
 from .transfer_table import check_csv, show_transfer
 
@@ -56,6 +58,7 @@ def command(
     ] = None,
     language_adapter: LanguageAdapter = None,
     language_fallback: LanguageFallback = None,
+    trim_vocabulary: TrimVocabulary = True,
     reference: Reference = False,
     json: Json = False,
     csv: Csv = None,
@@ -68,7 +71,7 @@ def command(
     ] = None,
 ) -> None:
     """Evaluate an artifact in all languages of its task, in one pass; predictions are kept as files."""
-    with session() as reporter, own_tasks(task_file, suite):
+    with session() as reporter, own_tasks(task_file, suite), vocabulary(trimmed=trim_vocabulary):
         check_csv(csv)
         check_csv(attention, "--attention")
         from adapterstilts.studies.transfer import evaluate

@@ -60,6 +60,13 @@ TaskFiles = Annotated[
     list[Path] | None,
     typer.Option("--task-file", help="YAML file with a task of your own; may be given several times."),
 ]
+TrimVocabulary = Annotated[
+    bool,
+    typer.Option(
+        "--trim-vocabulary/--no-trim-vocabulary",
+        help="Leave out the embeddings of tokens that do not occur; it saves memory, and the results are the same.",
+    ),
+]
 LanguageAdapter = Annotated[
     list[str] | None,
     typer.Option(

@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from adapterstilts.errors import DataFormatError, SettingsError
+from adapterstilts.models.vocabulary import vocabulary
 from adapterstilts.studies.own_tasks import own_tasks
 
 from .console import notes, session, write_text
-from .options import StoreFolder, SuiteOfArtifact, TaskFiles
+from .options import StoreFolder, SuiteOfArtifact, TaskFiles, TrimVocabulary
 
 
 def command(
@@ -29,13 +30,14 @@ def command(
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, help="Rows a forward pass, of the longest; more of shorter ones.")
     ] = 32,
+    trim_vocabulary: TrimVocabulary = True,
 ) -> None:
     """Answer rows of your own: one JSON object a line in, one a line out, in the same order.
 
     Fields by format: text, text_pair (classification); text, choices (multiple choice); question, context (span);
     tokens (tagging). The names of the task's data set, such as premise and hypothesis, work as well.
     """
-    with session() as reporter, own_tasks(task_file, suite):
+    with session() as reporter, own_tasks(task_file, suite), vocabulary(trimmed=trim_vocabulary):
         from adapterstilts.studies.prediction import predict
 
         if output is not None and (output.is_dir() or not output.absolute().parent.is_dir()):

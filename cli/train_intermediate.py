@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adapterstilts.models.vocabulary import vocabulary
 from adapterstilts.studies.own_tasks import own_tasks
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
@@ -20,6 +21,7 @@ from .options import (
     StoreFolder,
     Suite,
     TaskFiles,
+    TrimVocabulary,
     split_list,
     with_training_settings,
 )
@@ -41,6 +43,7 @@ def command(
     revision: Revision = None,
     data_root: DataRoot = None,
     store: StoreFolder = None,
+    trim_vocabulary: TrimVocabulary = True,
     report_to: ReportTo = "",
     json: Json = False,
     settings: dict[str, Any] | None = None,
@@ -49,7 +52,7 @@ def command(
 
     Example: adapterstilts train-intermediate squad --max-train-examples 10000
     """
-    with session() as reporter, own_tasks(task_file, suite):
+    with session() as reporter, own_tasks(task_file, suite), vocabulary(trimmed=trim_vocabulary):
         from adapterstilts.studies.transfer import train_intermediate
 
         result = train_intermediate(

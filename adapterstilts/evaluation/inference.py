@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.collate import Collator
 from adapterstilts.models.composition import BOTTOM
+from adapterstilts.models.vocabulary import read_ahead
 from adapterstilts.tasks.formats.base import IGNORED_LABEL, input_columns
 from adapterstilts.tasks.formats.sequences import Sequences, batches_of_tokens
 
@@ -56,6 +57,7 @@ def run_in_batches(
 
     model: Any = backbone.model
     device = next(model.parameters()).device
+    read_ahead(backbone.model, features)
     padding = Collator.of(backbone.tokenizer)
     pads = {
         "input_ids": padding.pad_token_id,

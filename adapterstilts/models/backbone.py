@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +31,10 @@ from adapterstilts.models.locations import (
     check_tokenizer,
     locate,
     reading_options,
+    safetensors_file,
     safetensors_there,
 )
+from adapterstilts.models.vocabulary import trim_vocabulary, whole_vocabulary
 from adapterstilts.store.weights import check_weights
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ class Backbone:
     identity: BackboneIdentity
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
-    masked_lm: MaskedLMHead | None = None
-    """The checkpoint's own head, where it has one for masked tokens; it is put on for tasks of plain text alone."""
+    masked_lm: Callable[[], MaskedLMHead | None] = field(default=lambda: None, repr=False)
+    """Reads the checkpoint's own head, where it has one for masked tokens; tasks of plain text alone want it."""
 
     @property
     def max_length(self) -> int:
@@ -85,20 +87,16 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
         from adapters import AutoAdapterModel
         from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
-        from adapterstilts.models.masked_lm import output_bias, taken_head
+        from adapterstilts.models.masked_lm import stored_head
 
         options = reading_options(name, location, revision)
         config = AutoConfig.from_pretrained(str(location), **options)
         tokenizer = AutoTokenizer.from_pretrained(str(location), use_fast=True, **options)
+        config.architectures = None  # the library would make the head of the class that is named there
+        options |= {"use_safetensors": safetensors_there(location)}
         model, info = AutoAdapterModel.from_pretrained(
-            str(location),
-            config=config,
-            output_loading_info=True,
-            use_safetensors=safetensors_there(location),
-            **options,
+            str(location), config=config, output_loading_info=True, **options
         )
-        reading = options | {"use_safetensors": safetensors_there(location)}
-        head = taken_head(model, info["missing_keys"], functools.partial(output_bias, str(location), reading))
     except AdapterStiltsError:
         raise
     except (
@@ -110,8 +108,9 @@ def load_backbone(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> 
     if absent := [key for key in info["missing_keys"] if not key.startswith("heads.") and "pooler" not in key]:
         raise BackboneError(f"The weights of '{name}' lack {len(absent)} keys, such as '{absent[0]}'.")
     _prepare(model)
+    trim_vocabulary(model, safetensors_file(location, getattr(config, "_commit_hash", None)))
     identity = BackboneIdentity(name, revision_of(location, config), config_hash(config), str(config.model_type))
-    return Backbone(identity, model, tokenizer, head)
+    return Backbone(identity, model, tokenizer, functools.partial(stored_head, str(location), options))
 
 
 def identify(name: str = DEFAULT_BACKBONE, revision: str | None = None) -> BackboneIdentity:
@@ -298,6 +297,8 @@ def build(
         keys[part] = tuple(sorted(set(model.state_dict()) - before))
 
     check_names(model, composition.stacked)
+    if composition.full or composition.head.kind == "masked_lm":
+        whole_vocabulary(model)
     if composition.full:
         keys[WHOLE] = backbone_keys(model)
 

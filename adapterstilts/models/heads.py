@@ -25,14 +25,15 @@ def add_head(backbone: Backbone, name: str, head: HeadSpec) -> None:
     model: Any = backbone.model
     kind, outputs = head.kind, head.outputs
     if kind == "masked_lm":
-        if backbone.masked_lm is None:
+        stored = backbone.masked_lm()
+        if stored is None:
             raise BackboneError(
                 f"The checkpoint of '{backbone.identity.id}' has no masked-language-model head, without which nothing "
                 "can be learnt from plain text; choose an encoder that was published with it, such as xlm-roberta-base."
             )
         from adapterstilts.models.masked_lm import add_masked_lm_head
 
-        add_masked_lm_head(model, name, backbone.masked_lm)
+        add_masked_lm_head(model, name, stored)
         return
     id2label = dict(enumerate(head.labels)) or None
     adders: dict[str, tuple[str, dict[str, Any]]] = {

@@ -78,6 +78,25 @@ def safetensors_there(location: Path) -> bool | None:
     return True if (location / "model.safetensors").is_file() else None
 
 
+def safetensors_file(location: Path, commit: str | None) -> Path | None:
+    """Return the file of safetensors that a loaded backbone came from, None where it is none, or one of several.
+
+    Args:
+        location: folder, or Hub id.
+        commit: on the Hub.
+    """
+    if location.is_dir():
+        path = location / "model.safetensors"
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(str(location), "model.safetensors", revision=commit)
+        if not isinstance(found, str):
+            return None
+        path = Path(found)
+    return path if path.is_file() else None
+
+
 def cannot_load(name: str, location: Path, error: Exception) -> AdapterStiltsError:
     """Build the error for what transformers raised while it read a backbone."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -6,6 +6,7 @@ without a word: every logit is then off by a constant of its token. The bias is 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,11 +34,24 @@ class MaskedLMHead:
     """Reads the bias of the output layer, (vocabulary,), where ``tensors`` has it not."""
 
 
+def stored_head(location: str, options: Mapping[str, Any]) -> MaskedLMHead | None:
+    """Read the masked-language-model head of a checkpoint, None where it has none.
+
+    Args:
+        location: folder or Hub id.
+        options: for ``from_pretrained``.
+    """
+    from adapters import AutoAdapterModel
+
+    model, info = AutoAdapterModel.from_pretrained(location, output_loading_info=True, **options)
+    return taken_head(model, info["missing_keys"], functools.partial(output_bias, location, options))
+
+
 def taken_head(model: PreTrainedModel, missing: Collection[str], bias: Callable[[], Tensor]) -> MaskedLMHead | None:
     """Return the head that the adapters library made of a checkpoint's, or None where the checkpoint has none.
 
     Args:
-        model: as the library loaded it, its head ``default`` not yet deleted.
+        model: as the library loads it, with a head ``default``.
         missing: keys of the model that the checkpoint does not have.
         bias: reads the bias of the output layer from the checkpoint.
     """

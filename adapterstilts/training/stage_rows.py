@@ -12,6 +12,7 @@ from adapterstilts.errors import SettingsError
 from adapterstilts.models.backbone import Backbone, ComposedModel
 from adapterstilts.models.lower_layers import lower_layers
 from adapterstilts.models.row_states import RowStates, row_states
+from adapterstilts.models.vocabulary import read_ahead
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.formats import Encoded
@@ -31,6 +32,7 @@ def encoded_rows(stage: TrainingStage, backbone: Backbone, store: Store, reporte
     validation = encode_rows(stage.validation_rows, tokenizer, encoding, training=False, home=home)
     if not len(train):
         raise SettingsError(f"No training row of '{stage.task.name}' is usable: {_counted(train.report)}.")
+    read_ahead(backbone.model, train.features, validation.features)
     _tell_rows(reporter, stage, train.report)
     return train, validation
 

@@ -13,6 +13,7 @@ from cli_world import NLI_ROW, World
 from typer.testing import CliRunner
 
 from adapterstilts.cli.app import app
+from adapterstilts.models import needed_rows
 
 
 def predicted(world: World, name: str, *rows: Any, given: bool = True) -> list[dict[str, Any]]:
@@ -40,6 +41,23 @@ def test_rows_from_a_file_and_answers_to_a_file(world: World, tmp_path: Path) ->
     assert "2 answers written" in written.stderr
     assert (tmp_path / "answers.jsonl").read_text(encoding="utf-8") == shown.stdout
     assert [json.loads(line)["id"] for line in shown.stdout.splitlines()] == ["1", "3"]
+
+
+def test_answers_are_the_same_with_all_embeddings(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    make = needed_rows.NeededRows.__init__
+
+    def watched(self: Any, *arguments: Any) -> None:
+        made.append("trimmed")
+        make(self, *arguments)
+
+    monkeypatch.setattr(needed_rows.NeededRows, "__init__", watched)
+    base = ("predict", world.artifact("fusion"), "--store", world.store)
+    given = json.dumps(NLI_ROW)
+    first = call(*base, "--trim-vocabulary", given=given)
+    assert made == ["trimmed"]
+    assert call(*base, "--no-trim-vocabulary", given=given).stdout == first.stdout
+    assert made == ["trimmed"]
 
 
 def test_names_of_the_data_set_are_taken(world: World) -> None:

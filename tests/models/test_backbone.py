@@ -22,6 +22,7 @@ from adapterstilts.errors import (
     DataUnavailableError,
 )
 from adapterstilts.models.backbone import Backbone, build, identify, load_backbone
+from adapterstilts.models.vocabulary import whole_vocabulary
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import FORMATS, EncodingSettings
 
@@ -39,6 +40,7 @@ def test_a_loaded_backbone_is_frozen_and_has_no_heads(toy_backbone: Backbone) ->
 def test_weights_are_those_of_the_folder(toy_backbone: Backbone, toy_backbone_folder: Path) -> None:
     from safetensors.torch import load_file
 
+    whole_vocabulary(toy_backbone.model)
     told = load_file(toy_backbone_folder / "model.safetensors")
     state = toy_backbone.model.state_dict()
     own = {key: tensor for key, tensor in told.items() if key.startswith("roberta.")}

@@ -21,6 +21,7 @@ from adapterstilts.errors import (
 )
 from adapterstilts.models.backbone import Backbone, build, load_backbone
 from adapterstilts.models.configs import adapter_config
+from adapterstilts.models.vocabulary import whole_vocabulary
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import FORMATS
 
@@ -72,6 +73,7 @@ def test_every_encoder_trains_a_fusion_with_nothing_on_top(
 
 
 def test_only_target_fusion_and_head_are_trained(toy_backbone: Backbone, toy_composition: MakeComposition) -> None:
+    whole_vocabulary(toy_backbone.model)
     before = {key: tensor.clone() for key, tensor in toy_backbone.model.state_dict().items()}
     composed = build(toy_backbone, toy_composition("mnli+squad", "xnli", HEAD), seed=0)
     trained = {key for key, parameter in composed.model.named_parameters() if parameter.requires_grad}
@@ -94,6 +96,7 @@ def test_only_target_fusion_and_head_are_trained(toy_backbone: Backbone, toy_com
 def test_a_step_changes_the_trained_parts_and_nothing_else(
     expression: str, toy_backbone: Backbone, toy_composition: MakeComposition, toy_mirror: Path
 ) -> None:
+    whole_vocabulary(toy_backbone.model)
     composed = build(toy_backbone, toy_composition(expression, "xnli", HEAD), seed=0)
     before = {key: tensor.clone() for key, tensor in composed.model.state_dict().items()}
     batch = batch_of("mnli", toy_backbone, toy_mirror)

@@ -14,6 +14,7 @@ from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.backbone import ComposedModel, build, load_backbone
 from adapterstilts.models.composition import BOTTOM, Composition
 from adapterstilts.models.configs import adapter_config_json
+from adapterstilts.models.vocabulary import whole_vocabulary
 
 PART = f"adapters/{BOTTOM}"
 Make = Callable[..., ComposedModel]
@@ -102,6 +103,7 @@ def test_a_swapped_one_is_as_if_the_model_were_built_with_it(expression: str, ma
 @pytest.mark.parametrize("expression", ["none", "squad", "mnli+squad"])
 def test_a_step_leaves_it_as_it_is(expression: str, make: Make, toy_mirror: Path) -> None:
     composed = make(expression)
+    whole_vocabulary(composed.model)
     composed.use_language(noise(composed, 1))
     before = copies(composed.model.state_dict())
     optimizer = torch.optim.AdamW((item for item in composed.model.parameters() if item.requires_grad), lr=0.1)

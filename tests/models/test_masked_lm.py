@@ -114,7 +114,7 @@ def test_a_checkpoint_without_the_head_is_refused(
     XLMRobertaModel.from_pretrained(toy_backbone_folder).save_pretrained(tmp_path / "bare")
     toy_tokenizer.save_pretrained(tmp_path / "bare")
     bare = load_backbone(str(tmp_path / "bare"))
-    assert bare.masked_lm is None
+    assert bare.masked_lm() is None
     with pytest.raises(BackboneError, match="has no masked-language-model head"):
         build(bare, toy_composition("none", "mlm", HEAD), seed=0)
 

@@ -23,6 +23,7 @@ from toy_trainer import trainer_for
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.backbone import build, identify, load_backbone, quiet_adapters
 from adapterstilts.models.grammar import parse
+from adapterstilts.models.vocabulary import whole_vocabulary
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import FORMATS
 
@@ -308,6 +309,7 @@ def test_pitfall_35_no_masked_language_model_head_is_left(toy_backbone_folder: P
 
     backbone = load_backbone(str(toy_backbone_folder))
     assert list(backbone.model.heads) == []
+    whole_vocabulary(backbone.model)
     state = backbone.model.state_dict()
     assert len({tensor.data_ptr() for tensor in state.values() if words in tensor.shape}) == 1  # the embedding
     assert not any(key.startswith("heads.") for key in state)

@@ -25,6 +25,7 @@ from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, 
 from adapterstilts.fingerprints import fingerprint_file
 from adapterstilts.models.backbone import identify
 from adapterstilts.models.expression import Nothing
+from adapterstilts.models.vocabulary import vocabulary
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import get_task
@@ -53,6 +54,22 @@ def test_a_stage_is_trained_once(stage: MakeStage, shelf: Store, monkeypatch: py
     assert result.artifact.id == artifact_of(shelf, "mnli").id
     assert result.to_json()["state"] == "reused"
     assert everything(shelf.home) == before
+
+
+@pytest.mark.parametrize("task_name", ["mnli", "hellaswag", "squad"])
+def test_embeddings_left_out_change_no_byte(task_name: str, stage: MakeStage, store: Store, tmp_path: Path) -> None:
+    other = Store(tmp_path / "whole")
+    trimmed = run_stage(stage(task_name), store).artifact
+    with vocabulary(trimmed=False):
+        whole = run_stage(stage(task_name), other).artifact
+    assert trimmed.fingerprint == whole.fingerprint
+    assert weights(trimmed) == weights(whole)
+    assert trimmed.manifest["metrics"] == whole.manifest["metrics"]
+    assert trimmed.read_lines("curve.jsonl") == whole.read_lines("curve.jsonl")
+    kept, also = (
+        sorted(path.name for path in (each.home / "cache" / "encodings").iterdir()) for each in (store, other)
+    )
+    assert kept == also
 
 
 def test_two_runs_write_the_same_bytes_and_another_seed_others(stage: MakeStage, shelf: Store, store: Store) -> None:
