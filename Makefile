@@ -10,7 +10,7 @@ STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help demo install test real check format soak bench bench-training bench-fusion bench-evaluation bench-rates \
-	bench-memory lab-check lab-grid adapter-types constraints wheel try-wheel clean
+	bench-second bench-memory lab-check lab-grid adapter-types constraints wheel try-wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-evaluation: $(STAMP)  ## our evaluation beside the libraries', into benchm
 
 bench-rates: $(STAMP)  ## five learning rates with dropped layers beside adapters' own trainer, into benchmarks/LEARNING_RATES.md (needs ADAPTERSTILTS_DATA_ROOT)
 	$(BIN)/python benchmarks/learning_rates.py
+
+bench-second: $(STAMP)  ## what a second composition costs that shares stages, into benchmarks/SECOND_COMPOSE.md
+	$(BIN)/python benchmarks/second_compose.py
 
 bench-memory: $(STAMP)  ## peak memory of a training, ours beside the library's (ADAPTERSTILTS_DATA_ROOT), into benchmarks/MEMORY.md
 	$(BIN)/python benchmarks/memory.py
