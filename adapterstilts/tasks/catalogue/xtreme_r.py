@@ -128,5 +128,5 @@ CHANGED: Mapping[str, TaskSpec] = {
     "tatoeba": _extended(_XTREME["tatoeba"], {"test": _TATOEBA}),
 }
 
-#: Target tasks of XTREME-R, by name. LAReQA and Mewsli-X are not among them yet.
+#: Target tasks of XTREME-R, by name.
 TARGETS = ("xnli", "xcopa", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba", "lareqa", "mewslix")
