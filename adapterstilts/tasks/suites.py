@@ -88,8 +88,9 @@ def get_suite(name: str = DEFAULT_SUITE) -> Suite:
     own = {task.name: task for task in _own_tasks.get() if task.suite == name}
     if not own:
         return suite
-    languages = {code: LANGUAGES[code] for task in own.values() for code in task.languages}
-    return replace(suite, tasks={**suite.tasks, **own}, languages={**suite.languages, **languages})
+    codes = {code for task in own.values() for code in task.languages} - set(suite.languages)
+    languages = {**suite.languages, **{code: LANGUAGES[code] for code in sorted(codes)}}
+    return replace(suite, tasks={**suite.tasks, **own}, languages=languages)
 
 
 @contextmanager
