@@ -40,6 +40,12 @@ class Sizes:
     """Of an intermediate task's training."""
     target_steps: int = 30
     """Of a target's training."""
+    batch_size: int = 8
+    """Inputs of a step; of multiple choice, a choice is one."""
+    max_length: int = 96
+    """Tokens of an input in training."""
+    search_length: int = 24
+    """Tokens that are read of a sentence in search: all candidates of a pool are read, whatever the rows are."""
     validation_rows: int = 100
     rows: int = 20
     """Rows scored in each language of a target."""
@@ -64,13 +70,13 @@ class Line:
 def settings_of(task: TaskSpec, sizes: Sizes) -> dict[str, Any]:
     """Return settings of a training that is short on two cores; of a search, where nothing is trained."""
     if not task.trained:
-        return {"max_length": 128, "batch_size": 64}
-    batch = 4 if task.format == "multiple_choice" else 16
+        return {"max_length": sizes.search_length, "batch_size": 64}
+    batch = max(1, sizes.batch_size // 4) if task.format == "multiple_choice" else sizes.batch_size
     steps = sizes.steps if task.kind == "intermediate" else sizes.target_steps
     return {
         "steps": steps,
         "batch_size": batch,
-        "max_length": 128,
+        "max_length": sizes.max_length,
         "doc_stride": 32,
         "learning_rate": 1e-3,
         "max_train_examples": steps * batch,
@@ -150,10 +156,11 @@ def report(document: dict[str, Any], checked: Sequence[Checked], told: Sequence[
     text = ["# Every task on real text", ""]
     text.append(
         f"Made by `make real` on samples of the data sets; {document['backbone']}, {document['machine']}, "
-        f"{document['seconds'] / 60:.0f} minutes. An adapter is trained for {sizes.steps} steps, a target's for "
-        f"{sizes.target_steps}, and {sizes.rows} rows a language are scored: the scores say that a task works from end "
-        "to end, and nothing more. Rows are those trained on (intermediate tasks) or scored (targets); the score is "
-        "that on validation rows, or the mean over languages."
+        f"{document['seconds'] / 60:.0f} minutes. An adapter is trained for {sizes.steps} steps, a "
+        f"target's for {sizes.target_steps}, of {sizes.batch_size} inputs of at most {sizes.max_length} tokens; "
+        f"{sizes.rows} rows a language are scored, and search reads {sizes.search_length} tokens of each sentence. The "
+        "scores say that a task works from end to end, and nothing more. Rows are those trained on (intermediate tasks) "
+        "or scored (targets); the score is that on validation rows, or the mean over languages."
     )
     text += ["", "| task | kind | split | rows | languages | metric | score | seconds | |"]
     text += ["|---|---|---|---:|---:|---|---:|---:|---|"]

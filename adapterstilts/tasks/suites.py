@@ -161,12 +161,15 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
     Training and validation rows are in the source language; the test rows of a target task are in all languages, the
     same problems said in each. Where sentences are to be found again in the source language, it is not among them.
     """
-    from adapterstilts.lab.rows import LABELS, wording
+    from adapterstilts.lab.rows import LABELS, SIZES, wording
 
     if spec.format == "language_modelling":  # the user's text here, too
         return replace(spec, suite=LAB, source_language=source_language, languages=(source_language,))
     retrieval = spec.format == "retrieval"
     scored = tuple(code for code in languages if not (retrieval and code == source_language))
+    every = {split for split in spec.sources if split == "test" or retrieval}
+    known = SIZES.get(spec.name, {})
+    sizes = {split: known[split] * (len(scored) if split in every else 1) for split in spec.sources if split in known}
 
     def source_of(split: Split, hub: Source) -> Source:
         # A new one: nothing that says where the Hub's rows are may be left over.
@@ -188,6 +191,7 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
         languages=scored if "test" in spec.sources else (source_language,),
         labels=LABELS.get(spec.name, spec.labels),
         labels_file="",
+        sizes=sizes,
         includes=(),  # every task of the lab has rows of its own
         note="",
         parallel="test" in spec.sources,
