@@ -159,8 +159,8 @@ def report(document: dict[str, Any], checked: Sequence[Checked], told: Sequence[
         f"{document['seconds'] / 60:.0f} minutes. An adapter is trained for {sizes.steps} steps, a "
         f"target's for {sizes.target_steps}, of {sizes.batch_size} inputs of at most {sizes.max_length} tokens; "
         f"{sizes.rows} rows a language are scored, and search reads {sizes.search_length} tokens of each sentence. The "
-        "scores say that a task works from end to end, and nothing more. Rows are those trained on (intermediate tasks) "
-        "or scored (targets); the score is that on validation rows, or the mean over languages."
+        "scores say that a task works from end to end, and nothing more. Rows are those trained on (intermediate "
+        "tasks) or scored (targets); the score is that on validation rows, or the mean over languages."
     )
     text += ["", "| task | kind | split | rows | languages | metric | score | seconds | |"]
     text += ["|---|---|---|---:|---:|---|---:|---:|---|"]

@@ -53,8 +53,9 @@ def command(
             print_json([_document(task, root) for task in chosen])
             return
         table = Table()
-        for title in ("task", "kind", "format", "languages", "metric", "size", "rows", "data set", "licence"):
-            table.add_column(title, overflow="fold")
+        for title in ("task", "kind", "format", "languages", "size", "rows", "data set", "licence"):
+            whole = title in ("task", "kind", "format", "size")
+            table.add_column(title, no_wrap=whole, min_width=20 if title == "data set" else None)
         for task in chosen:
             source = task.source(task.evaluation_split)
             number = len(task.languages)
@@ -63,7 +64,7 @@ def command(
             data = data or f"{source.dataset} {source.config}"
             rows = _places(task, root)
             size = _size(task)
-            table.add_row(task.name, task.kind, task.format, languages, task.metric, size, rows, data, task.license)
+            table.add_row(task.name, task.kind, task.format, languages, size, rows, data, task.license)
         print_table(table)
 
 
@@ -135,7 +136,8 @@ def show(
 def _size(task: TaskSpec) -> str:
     """Return how many rows there are to train on, and to score in all languages, as far as that is known."""
     sizes = [task.sizes.get(split) for split in ("train", task.evaluation_split) if split in task.sources]
-    return " / ".join("?" if size is None else f"{size:,}" for size in sizes) if any(sizes) else "?"
+    short = ["?" if size is None else f"{size / 1000:,.0f}k" if size >= 10_000 else f"{size:,}" for size in sizes]
+    return " / ".join(short) if any(sizes) else "?"
 
 
 def _places(task: TaskSpec, root: Path | None) -> str:
