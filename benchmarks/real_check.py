@@ -50,7 +50,7 @@ class Sizes:
     """Tokens that are read of a sentence in search: all candidates of a pool are read, whatever the rows are."""
     validation_rows: int = 100
     rows: int = 20
-    """Rows scored in each language of a target."""
+    """Rows scored in each language of a target; of BUCC's pools all are."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,8 @@ def line_of(task: TaskSpec, found: Sequence[Checked], sizes: Sizes, backbone: st
         split = split_of(task, found)
         if split is None:
             return Line(task.name, task.kind, note="not in the mirror. " + " ".join(faults))
-        transfer = compose(
-            "none", target=task.name, split=split, max_eval_examples=sizes.rows, settings=settings, **where
-        )
+        sample = None if task.metric == "bucc_pool_f1" else sizes.rows  # pairs are mined among all sentences
+        transfer = compose("none", target=task.name, split=split, max_eval_examples=sample, settings=settings, **where)
     except AdapterStiltsError as error:
         return Line(task.name, task.kind, seconds=time.monotonic() - started, note=str(error))
     comparison = transfer.comparison
@@ -169,10 +168,10 @@ def report(document: dict[str, Any], checked: Sequence[Checked], told: Sequence[
     text = ["# Every task on real text", ""]
     text.append(
         f"Made by `{_command(sizes)}` on samples of the data sets; {document['backbone']}, {document['machine']}, "
-        f"{document['seconds'] / 60:.0f} minutes. An adapter is trained for {sizes.steps} steps, a "
-        f"target's for {sizes.target_steps}, of {sizes.batch_size} inputs of at most {sizes.max_length} tokens; "
-        f"{sizes.rows} rows a language are scored, and search reads {sizes.search_length} tokens of each sentence. The "
-        "scores say that a task works from end to end, and nothing more. Rows are those trained on (intermediate "
+        f"{document['seconds'] / 60:.0f} minutes. An adapter is trained for {sizes.steps} steps, a target's for "
+        f"{sizes.target_steps}, of {sizes.batch_size} inputs of at most {sizes.max_length} tokens; {sizes.rows} rows a "
+        f"language are scored, BUCC's pools in full, and search reads {sizes.search_length} tokens of each sentence. "
+        "The scores say that a task works from end to end, and nothing more. Rows are those trained on (intermediate "
         "tasks) or scored (targets); the score is that on validation rows, or the mean over languages; MiB is the most "
         "memory that the whole run had taken until then."
     )
