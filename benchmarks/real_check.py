@@ -32,6 +32,8 @@ from adapterstilts.tasks.spec import TaskSpec
 from adapterstilts.training.resources import peak_memory
 
 HERE = Path(__file__).parent
+LAYER = "4"
+"""Of the small encoder's six, where a layer cannot be chosen."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def split_of(task: TaskSpec, found: Sequence[Checked]) -> str | None:
 def line_of(task: TaskSpec, found: Sequence[Checked], sizes: Sizes, backbone: str, root: str, store: Path) -> Line:
     """Train an intermediate task, or train and evaluate a target task; a fault of the data becomes a note."""
     started = time.monotonic()
-    faults = [f"{one.split}: {one.error}" for one in found if one.task == task.name and one.error]
+    faults = [f"{one.split}: {one.error}".replace(root, "DIR") for one in found if one.task == task.name and one.error]
     where: dict[str, Any] = {"backbone": backbone, "data_root": root, "store": store}
     settings = settings_of(task, sizes)
     try:
@@ -113,9 +115,13 @@ def line_of(task: TaskSpec, found: Sequence[Checked], sizes: Sizes, backbone: st
         if split is None:
             return Line(task.name, task.kind, note="not in the mirror. " + " ".join(faults))
         sample = None if task.metric == "bucc_pool_f1" else sizes.rows  # pairs are mined among all sentences
-        transfer = compose("none", target=task.name, split=split, max_eval_examples=sample, settings=settings, **where)
+        # Without test rows there is nothing that a layer could be chosen on.
+        layer = None if task.trained or split == "test" else LAYER
+        how: dict[str, Any] = {"split": split, "layer": layer, "max_eval_examples": sample, "settings": settings}
+        transfer = compose("none", target=task.name, **how, **where)
     except AdapterStiltsError as error:
-        return Line(task.name, task.kind, seconds=time.monotonic() - started, note=str(error))
+        note = str(error).replace(root, "DIR")
+        return Line(task.name, task.kind, seconds=time.monotonic() - started, note=note)
     comparison = transfer.comparison
     missing = ", ".join(comparison.missing)
     return Line(
