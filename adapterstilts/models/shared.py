@@ -8,6 +8,7 @@ from typing import Any
 from adapterstilts.models.backbone import Backbone, ComposedModel, build, check_names
 from adapterstilts.models.composition import Composition
 from adapterstilts.models.heads import add_head
+from adapterstilts.models.vocabulary import whole_vocabulary
 
 
 def build_shared(
@@ -32,6 +33,8 @@ def build_shared(
     """
     model: Any = backbone.model
     check_names(model, tuple(compositions))
+    if any(composition.head.kind == "masked_lm" for composition in compositions.values()):
+        whole_vocabulary(model)
     first = next(composition for composition in compositions.values() if "head" in composition.parts)
     whole = build(backbone, first, seed=seed, fusion_dropout=fusion_dropout)
     model.delete_head(whole.composition.head_name)
