@@ -34,9 +34,12 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 test: $(STAMP)  ## run all tests
 	$(BIN)/python -m pytest
 
-real: $(STAMP)  ## every task on real text (ADAPTERSTILTS_DATA_ROOT), into benchmarks/REAL.md: 25 minutes or so on two cores
+# Options of `make real`, such as REAL="--rows 8".
+REAL ?=
+
+real: $(STAMP)  ## every task on real text (ADAPTERSTILTS_DATA_ROOT), into benchmarks/REAL.md: an hour or so on two cores
 	$(BIN)/python -m pytest -m real
-	$(BIN)/python benchmarks/real_check.py
+	$(BIN)/python benchmarks/real_check.py $(REAL)
 
 check: $(STAMP)  ## ruff (rules, format) and mypy
 	$(BIN)/ruff check .

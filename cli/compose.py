@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from adapterstilts.data.rows import rows_kept
 from adapterstilts.models.vocabulary import vocabulary
-from adapterstilts.studies.own_tasks import own_tasks
+from adapterstilts.studies.own_tasks import own_tasks, own_text
 from adapterstilts.tasks.spec import DEFAULT_SUITE
 
 from .console import session
@@ -52,6 +53,12 @@ def command(
     target: Annotated[
         str, typer.Option("--target", help="A target task, such as tydiqa, or several; see `adapterstilts tasks`.")
     ],
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--text", help="For mlm in a mix, such as 'mix(4*squad, mlm)': plain text; may be given several times."
+        ),
+    ] = None,
     suite: Suite = DEFAULT_SUITE,
     task_file: TaskFiles = None,
     backbone: Backbone = None,
@@ -115,7 +122,13 @@ def command(
     Several expressions and targets are planned, then run, each with each; --dry-run shows the plan alone:
     adapterstilts compose mnli+squad "avg(mnli, squad)" --target tydiqa,xquad --dry-run
     """
-    with session() as reporter, own_tasks(task_file, suite), rows_kept(), vocabulary(trimmed=trim_vocabulary):
+    with (
+        session() as reporter,
+        own_tasks(task_file, suite),
+        own_text(text, expression, suite),
+        rows_kept(),
+        vocabulary(trimmed=trim_vocabulary),
+    ):
         check_csv(csv)
         options: dict[str, Any] = dict(
             suite=suite,

@@ -22,6 +22,7 @@ from .transfer_table import (
     left_out,
     published_scores,
     remarks,
+    same_rows,
     tell_made,
     transfer_document,
 )
@@ -106,7 +107,8 @@ def _summary(grid: Grid) -> Table:
         table.add_row("none (baseline)", *shown, "", "")
     for method in grid.compositions:
         rows = [row for row in grid.rows if row.composition == method]
-        shown = (text for row in rows for text in (_score(row.mean.score), _against(row.mean)))
+        marks = {one.target.name: same_rows(one) for one in grid.transfers if one.composition == method}
+        shown = (text for row in rows for text in (_score(row.mean.score), _against(row.mean, marks[row.target])))
         label = "none (baseline)" if method == "none" else method
         table.add_row(escape(label), *shown, _parameters(rows), _total(rows))
     return table
@@ -121,7 +123,7 @@ def _languages(transfers: Sequence[Transfer]) -> Table:
     for title in (*(("distance",) if with_distance else ()), "rows", "baseline"):
         table.add_column(title, justify="right")
     for one in methods:
-        table.add_column(escape(one.composition), justify="right")
+        table.add_column(f"{escape(one.composition)}{same_rows(one)}", justify="right")
     others = [[cell for _, _, _, cell in labelled_cells(one)] for one in methods]
     for place, (label, _, distance, cell) in enumerate(labelled_cells(first)):
         if label.startswith("mean") and not any(row.end_section for row in table.rows):
@@ -138,8 +140,8 @@ def _beside(cell: Cell) -> str:
     return f"{cell.score:.1f} {difference(cell)}{'*' if is_sure(cell) else ' '}"
 
 
-def _against(cell: Cell) -> str:
-    return "" if cell.delta is None else f"{difference(cell)}\n{interval(cell)}"
+def _against(cell: Cell, mark: str) -> str:
+    return "" if cell.delta is None else f"{difference(cell)}{mark}\n{interval(cell)}"
 
 
 def _score(value: float | None) -> str:

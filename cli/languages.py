@@ -21,7 +21,7 @@ def command(
     suite: Suite = DEFAULT_SUITE,
     json: Json = False,
 ) -> None:
-    """List languages with their family, script and target tasks; those of the lab by their distance from the source.
+    """List languages with family, script, XLM-R's text and target tasks; those of the lab by distance from the source.
 
     The distance is typological (Gower's, 0 to 1), over the features that are listed where they differ.
     """
@@ -45,6 +45,7 @@ def _document(world: World, code: str) -> dict[str, Any]:
         "name": language.name,
         "family": language.family,
         "script": language.script,
+        "pretraining_gib": language.pretraining,
         "distance": round(typology.distance, 4) if typology else None,
         "differences": list(typology.differences) if typology else None,
         "seen": typology.seen if typology else None,
@@ -53,9 +54,11 @@ def _document(world: World, code: str) -> dict[str, Any]:
 
 
 def _plain(rows: list[dict[str, Any]]) -> Table:
-    table = Table("code", "name", "family", "script", "target tasks")
+    table = Table("code", "name", "family", "script", "XLM-R read", "target tasks")
+    table.columns[4].justify = "right"
     for row in rows:
-        table.add_row(row["code"], row["name"], row["family"], row["script"], " ".join(row["tasks"]))
+        read = f"{row['pretraining_gib']:.1f} GiB" if row["pretraining_gib"] else "nothing"
+        table.add_row(row["code"], row["name"], row["family"], row["script"], read, " ".join(row["tasks"]))
     return table
 
 

@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from adapterstilts.studies.comparison import Cell, Comparison
 
 
-def pair_tables(comparison: Comparison) -> Iterator[Table]:
+def pair_tables(comparison: Comparison, mark: str = "") -> Iterator[Table]:
     """Yield a grid of scores, one of differences where there is a baseline, and the means.
 
     Args:
         comparison: of a task with pairs.
+        mark: what stands beside differences.
     """
     yield _grid(comparison, f"{_heading(comparison)}; contexts down, questions across", _scores)
     if comparison.mean.delta is not None:
-        yield _grid(comparison, "difference to the baseline", lambda cell: f"{cell.delta:+.1f}")
-    yield _means(comparison)
+        yield _grid(comparison, f"difference to the baseline{mark}", lambda cell: f"{cell.delta:+.1f}")
+    yield _means(comparison, mark)
 
 
 def _grid(comparison: Comparison, title: str, text: Callable[[Cell], str]) -> Table:
@@ -53,14 +54,15 @@ def _heading(comparison: Comparison) -> str:
     return " / ".join(titles.get(name, name) for name in first.scores or {})
 
 
-def _means(comparison: Comparison) -> Table:
+def _means(comparison: Comparison, mark: str) -> Table:
     means = (
         ("question and context in one language (XLT)", comparison.one_language),
         ("question and context in two languages (G-XLT)", comparison.two_languages),
         ("all pairs", comparison.mean),
     )
     with_baseline = comparison.mean.delta is not None
-    table = Table("mean", comparison.metric, *(("baseline", "difference", "95 % interval") if with_baseline else ()))
+    titles = ("baseline", f"difference{mark}", "95 % interval") if with_baseline else ()
+    table = Table("mean", comparison.metric, *titles)
     for column in table.columns[1:]:
         column.justify = "right"
     for label, cell in means:

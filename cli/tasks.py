@@ -53,8 +53,9 @@ def command(
             print_json([_document(task, root) for task in chosen])
             return
         table = Table()
-        for title in ("task", "kind", "format", "languages", "metric", "rows", "data set", "licence"):
-            table.add_column(title)
+        for title in ("task", "kind", "format", "languages", "size", "rows", "data set", "licence"):
+            whole = title in ("task", "kind", "format", "size")
+            table.add_column(title, no_wrap=whole, min_width=20 if title == "data set" else None)
         for task in chosen:
             source = task.source(task.evaluation_split)
             number = len(task.languages)
@@ -62,7 +63,8 @@ def command(
             data = ", ".join(f"{part.dataset} {part.config}" for part in (source, *source.more) if part.languages)
             data = data or f"{source.dataset} {source.config}"
             rows = _places(task, root)
-            table.add_row(task.name, task.kind, task.format, languages, task.metric, rows, data, task.license)
+            size = _size(task)
+            table.add_row(task.name, task.kind, task.format, languages, size, rows, data, task.license)
         print_table(table)
 
 
@@ -103,6 +105,9 @@ def show(
         table.add_column("value")
         rows: list[tuple[str, str]] = [("kind", task.kind), ("format", task.format)]
         rows += [(split, _where(source)) for split, source in task.sources.items()]
+        if task.sizes:
+            told = ", ".join(f"{split} {size:,}" for split, size in task.sizes.items())
+            rows.append(("size", f"{told} rows, in all languages"))
         rows.append(("rows now", _places(task, root)))
         if task.candidates:
             rows.append(("candidates", f"{_where(task.candidates)}, {'one pool' if task.one_pool else 'by language'}"))
@@ -126,6 +131,13 @@ def show(
         for what, value in rows:
             table.add_row(what, escape(value))
         print_table(table)
+
+
+def _size(task: TaskSpec) -> str:
+    """Return how many rows there are to train on, and to score in all languages, as far as that is known."""
+    sizes = [task.sizes.get(split) for split in ("train", task.evaluation_split) if split in task.sources]
+    short = ["?" if size is None else f"{size / 1000:,.0f}k" if size >= 10_000 else f"{size:,}" for size in sizes]
+    return " / ".join(short) if any(sizes) else "?"
 
 
 def _places(task: TaskSpec, root: Path | None) -> str:
@@ -204,6 +216,7 @@ def _document(task: TaskSpec, root: Path | None) -> dict[str, Any]:
             for part in source.more
         ],
         "splits": list(task.sources),
+        "sizes": dict(task.sizes),
         "rows_from": list(places(task, root)),
         "trains_on": task.trains_on or task.name,
         "labels": list(task.labels),

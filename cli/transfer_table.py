@@ -35,6 +35,8 @@ TITLES = {
 }
 
 
+SAME_ROWS = "†"
+"""Stands beside what an intermediate task brings to a target that trains on the same rows."""
 CSV_NUMBERS = ("deviation", "baseline", "delta", "low", "high", "distance")
 """Columns of a CSV after the score."""
 
@@ -77,7 +79,7 @@ def show_transfer(transfer: Transfer, *, json: bool, csv_file: Path | None, refe
     console = result_console()
     console.print(f"[bold]{_title(transfer)}[/]", soft_wrap=True)
     comparison = transfer.comparison
-    for table in pair_tables(comparison) if comparison.two_languages else [_table(transfer)]:
+    for table in pair_tables(comparison, same_rows(transfer)) if comparison.two_languages else [_table(transfer)]:
         console.print(table)
     for line in (*remarks(transfer, published), *_layers(transfer), *left_out(transfer)):
         console.print(line, soft_wrap=True)
@@ -91,13 +93,18 @@ def remarks(transfer: Transfer, published: tuple[Reference, ...] | None) -> Iter
         yield f"Not in the data: {', '.join(transfer.comparison.missing)}."
     for name in transfer.same_training_data:
         yield (
-            f"Note: {name} and {transfer.target.name} train on the same rows. What {name} brings here is more training "
-            "on them, not another task."
+            f"{SAME_ROWS} Note: {name} and {transfer.target.name} train on the same rows. What {name} brings here is "
+            "more training on them, not another task."
         )
     if published is not None:
         yield from _published(transfer, published)
     if transfer.target.note:
         yield f"Note: {escape(transfer.target.note)}"
+
+
+def same_rows(transfer: Transfer) -> str:
+    """Return the mark for a difference that is no other task's, nothing where all tasks have rows of their own."""
+    return f" {SAME_ROWS}" if transfer.same_training_data else ""
 
 
 def left_out(transfer: Transfer) -> Iterator[str]:
@@ -169,7 +176,7 @@ def _table(transfer: Transfer) -> Table:
     if several:
         table.add_column("± seeds", justify="right")
     if with_baseline:
-        for title in ("baseline", "difference", "95 % interval"):
+        for title in ("baseline", f"difference{same_rows(transfer)}", "95 % interval"):
             table.add_column(title, justify="right")
     for name in others:
         table.add_column(TITLES.get(name, name), justify="right", style="dim")

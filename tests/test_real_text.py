@@ -102,7 +102,9 @@ def test_main_job_on_real_text(tmp_path: Path) -> None:
     assert all(stage["state"] == "reused" for stage in again.stages)
 
 
-@pytest.mark.parametrize(("name", "split"), [("xquad", "test"), ("mlqa", "validation"), ("tydiqa", "test")])
+@pytest.mark.parametrize(
+    ("name", "split"), [("xquad", "test"), ("mlqa", "validation"), ("tydiqa", "test"), ("squad", "validation")]
+)
 def test_gold_answers_come_back(name: str, split: str) -> None:
     """To token ids and back, with the encoder's WordPiece; answers that the data cut out of words aside."""
     task = get_task(name)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.candidates import Candidates, load_candidates
 from adapterstilts.data.sampling import sample_indices
-from adapterstilts.data.sources import MissingConfigError, MissingDataSetError, load_split
+from adapterstilts.data.sources import MissingConfigError, MissingDataSetError, NotCachedError, load_split
 from adapterstilts.data.tables import check_values
 from adapterstilts.errors import DataFormatError, DataUnavailableError
 from adapterstilts.fingerprints import fingerprint, fingerprint_lines
@@ -145,7 +145,7 @@ def _loaded(
     found: list[str] = []
     missing: list[str] = []
     skipped: Counter[str] = Counter()
-    absent: MissingDataSetError | None = None
+    absent: DataUnavailableError | None = None
     if task.candidates is not None and task.one_pool and candidates is None:
         candidates = load_candidates(task, wanted, root)
     shared = None if source.language_from == "config" else _raw_rows(task, source, task.source_language, root)
@@ -155,7 +155,7 @@ def _loaded(
         except (MissingConfigError, MissingDataSetError) as error:
             if languages is not None:
                 raise
-            if isinstance(error, MissingDataSetError):
+            if isinstance(error, (MissingDataSetError, NotCachedError)):
                 absent = absent or error
             missing.append(language)
             continue

@@ -63,6 +63,10 @@ class MissingConfigError(DataUnavailableError):
     """The data set is there, but not this configuration or split: a mirror with a part of the languages, say."""
 
 
+class NotCachedError(MissingConfigError):
+    """The cache has other parts of the data set, and the Hub cannot be reached."""
+
+
 class MissingDataSetError(DataUnavailableError):
     """The mirror does not have the data set, or nothing of it is in the cache while the Hub cannot be reached."""
 
@@ -76,10 +80,11 @@ def load_split(source: Source, language: str, root: Path | None) -> Dataset:
         root: local mirror, or None for the Hub; the rows of the lab are generated in either case.
 
     Raises:
-        MissingConfigError: the data set has no configuration, or no such split, for this language.
+        MissingConfigError: the data set has no configuration, or no such split, for this language; a NotCachedError
+            where the cache has other parts of it, and the Hub cannot be reached.
         MissingDataSetError: the mirror does not have the data set, or nothing of it is in the cache while the Hub
             cannot be reached.
-        DataUnavailableError: the cache has other parts of it, and the Hub cannot be reached.
+        DataUnavailableError: what the cache has cannot be read, and the Hub cannot be reached.
         DataFormatError: a file is empty, cut or unreadable.
     """
     raw = _load_raw(source, language, root)
@@ -131,9 +136,11 @@ def _load_from_hub(source: Source, config: str) -> Dataset:
     reachable = hub_reachable()
     try:
         return _load(source.dataset, config, source, revision=source.revision if reachable else None)
-    except (DataFormatError, DataUnavailableError):
+    except (DataFormatError, DataUnavailableError) as error:
         if reachable:
             raise
+        if isinstance(error, MissingConfigError):
+            raise NotCachedError(str(_not_cached(source, f" ({config}, {source.split})"))) from None
         raise _not_cached(source) from None
 
 
@@ -216,9 +223,9 @@ def _not_mirrored(source: Source, root: Path) -> DataUnavailableError:
     )
 
 
-def _not_cached(source: Source) -> DataUnavailableError:
+def _not_cached(source: Source, part: str = "") -> DataUnavailableError:
     return unreachable(
-        f"'{source.dataset}'",
+        f"'{source.dataset}'{part}",
         f"with a mirror of the Hub on disk, give --data-root DIR or set {DATA_ROOT_VARIABLE}=DIR (rows are looked for "
         f"in DIR/{source.dataset})",
     )

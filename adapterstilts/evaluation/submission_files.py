@@ -2,7 +2,8 @@
 
 Tatoeba's file has a line a sentence of the language, the number of the English sentence found for it, from 0, among
 those of the rows. XTREME's own files go the other way: a line an English sentence, in alphabetical order. BUCC's pairs
-are the ids of both sentences, the English one second, as there.
+are the ids of both sentences, the English one second, as there. LAReQA's and Mewsli-X's files have the ids of the
+candidates that were found for each query, best first, or of all that are relevant.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def label_text(rows: LanguageRows) -> str:
 
 
 def _key(task: TaskSpec) -> tuple[str, str]:
-    return task.format, task.metric if task.format == "retrieval" else ""
+    return task.format, "" if task.trained else task.metric
 
 
 def _gold(rows: LanguageRows) -> Sequence[Any]:
@@ -74,7 +75,7 @@ def _gold(rows: LanguageRows) -> Sequence[Any]:
         return [labels[number] for number in rows.table["label"][:]]
     if rows.task.format == "tagging":
         return [[labels[tag] for tag in tags] for tags in rows.table["tags"][:]]
-    return rows.table["label" if rows.task.format == "multiple_choice" else "id"][:]
+    return rows.table[{"multiple_choice": "label", "search": "relevant"}.get(rows.task.format, "id")][:]
 
 
 def _lines(lines: Sequence[str]) -> str:
@@ -97,7 +98,7 @@ def _choices(rows: LanguageRows, answers: Sequence[Any]) -> str:
     return _lines([json.dumps({"idx": number, "label": answer}) for number, answer in pairs])
 
 
-def _answers(rows: LanguageRows, answers: Sequence[Any]) -> str:
+def _by_id(rows: LanguageRows, answers: Sequence[Any]) -> str:
     said = dict(zip(rows.table["id"][:], answers, strict=True))
     return json.dumps(said, ensure_ascii=False, indent=0) + "\n"
 
@@ -137,7 +138,8 @@ _WRITERS: Mapping[tuple[str, str], Callable[[LanguageRows, Sequence[Any]], str]]
     ("classification", ""): _labels,
     ("tagging", ""): _tags,
     ("multiple_choice", ""): _choices,
-    ("span", ""): _answers,
+    ("span", ""): _by_id,
     ("retrieval", "retrieval_accuracy"): _found,
     ("retrieval", "bucc_f1"): _pairs,
+    ("search", "map@20"): _by_id,
 }

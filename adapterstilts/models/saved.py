@@ -223,7 +223,7 @@ def load_shared(artifact: Artifact, backbone: Backbone) -> tuple[ComposedModel, 
 
 
 def read_heads(artifact: Artifact) -> dict[str, HeadSpec]:
-    """Return the heads of a mixed adapter or a fusion, by task.
+    """Return the heads of a mixed adapter or a fusion, by task; one that is the backbone's own is not among them.
 
     Raises:
         ArtifactError: they are not those of its tasks, or are described wrongly.
@@ -233,7 +233,8 @@ def read_heads(artifact: Artifact) -> dict[str, HeadSpec]:
     heads, where = told.get("heads") if isinstance(told, dict) else None, f"'{artifact.path / description}'"
     if not isinstance(heads, dict) or sorted(heads) != sorted(artifact.manifest["tasks"]) or not heads:
         raise ArtifactError(f"{where} does not describe a head of each of its tasks.")
-    return {task: read_head(head, where=where) for task, head in heads.items()}
+    read = {task: read_head(head, where=where) for task, head in heads.items()}
+    return {task: head for task, head in read.items() if head.kind != "masked_lm"}
 
 
 def load_part(composed: ComposedModel, part: str, artifact: Artifact, stored: str | None = None) -> None:

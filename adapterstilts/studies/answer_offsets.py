@@ -52,6 +52,11 @@ class AnswersBack:
         return 100.0 * (1 - len(self.lost) / self.questions)
 
     @property
+    def scored(self) -> float:
+        """Share that comes back as the metric reads it, in percent."""
+        return 100.0 * (1 - sum(not one.scored_right for one in self.lost) / self.questions)
+
+    @property
     def whole_words(self) -> float:
         """Share that comes back as the metric reads it, of those whose answer the data put at the edges of words."""
         whole = self.questions - sum(one.reason in (IN_A_WORD, WRONG_PLACE) for one in self.lost)
@@ -136,6 +141,6 @@ def _reason(row: Mapping[str, Any], held: bool) -> str:
 
 def _in_a_word(before: str, after: str, *, spaced: bool) -> bool:
     """Tell whether two signs stand in one word, as far as can be seen where no spaces are written."""
-    if not before.isalnum() or not (spaced or (before.isascii() and after.isascii())):
+    if not (spaced or (before.isascii() and after.isascii())):
         return False
-    return after.isalnum() or unicodedata.category(after or " ").startswith("M")
+    return all(sign.isalnum() or unicodedata.category(sign or " ").startswith("M") for sign in (before, after))

@@ -29,6 +29,11 @@ TATOEBA_NOTE = (
     "tatoeba: a line is the row of the sentence found for an English one, in the order of the rows. XTREME's own test "
     "files have the English sentences in another order, so score it against labels written here."
 )
+MEWSLIX_NOTE = (
+    "mewslix: a query is named by its language, split and row, from 0, since the data set has no ids. XTREME-R's own "
+    "test files name it otherwise, so score it against labels written here."
+)
+_NOTES = {"tatoeba": TATOEBA_NOTE, "mewslix": MEWSLIX_NOTE}
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,7 @@ def export(
         said,
         right,
         tuple(_told(one) for one in done),
-        tuple(TATOEBA_NOTE for one in done if one.folder == "tatoeba"),
+        tuple(_NOTES[one.folder] for one in done if one.folder in _NOTES),
     )
 
 

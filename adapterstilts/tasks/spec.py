@@ -155,6 +155,9 @@ class TaskSpec:
     """Name of the suite it belongs to."""
     source_language: str = "en"
     """Code of the language of its training rows."""
+    sizes: Mapping[Split, int] = field(default_factory=dict)
+    """Rows of the splits as they were published, of all languages together, as far as that is known; a mirror may have
+    fewer, and rows that cannot be used are counted, too."""
     note: str = ""
     """What else has to be known to read a score: where the protocol is not the published one, what was not verified."""
     definition: str = ""

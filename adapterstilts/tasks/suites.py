@@ -88,8 +88,9 @@ def get_suite(name: str = DEFAULT_SUITE) -> Suite:
     own = {task.name: task for task in _own_tasks.get() if task.suite == name}
     if not own:
         return suite
-    languages = {code: LANGUAGES[code] for task in own.values() for code in task.languages}
-    return replace(suite, tasks={**suite.tasks, **own}, languages={**suite.languages, **languages})
+    codes = {code for task in own.values() for code in task.languages} - set(suite.languages)
+    languages = {**suite.languages, **{code: LANGUAGES[code] for code in sorted(codes)}}
+    return replace(suite, tasks={**suite.tasks, **own}, languages=languages)
 
 
 @contextmanager
@@ -160,12 +161,15 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
     Training and validation rows are in the source language; the test rows of a target task are in all languages, the
     same problems said in each. Where sentences are to be found again in the source language, it is not among them.
     """
-    from adapterstilts.lab.rows import LABELS, wording
+    from adapterstilts.lab.rows import LABELS, SIZES, wording
 
     if spec.format == "language_modelling":  # the user's text here, too
         return replace(spec, suite=LAB, source_language=source_language, languages=(source_language,))
     retrieval = spec.format == "retrieval"
     scored = tuple(code for code in languages if not (retrieval and code == source_language))
+    every = {split for split in spec.sources if split == "test" or retrieval}
+    known = SIZES.get(spec.name, {})
+    sizes = {split: known[split] * (len(scored) if split in every else 1) for split in spec.sources if split in known}
 
     def source_of(split: Split, hub: Source) -> Source:
         # A new one: nothing that says where the Hub's rows are may be left over.
@@ -187,6 +191,7 @@ def lab_task(spec: TaskSpec, languages: tuple[str, ...], source_language: str) -
         languages=scored if "test" in spec.sources else (source_language,),
         labels=LABELS.get(spec.name, spec.labels),
         labels_file="",
+        sizes=sizes,
         includes=(),  # every task of the lab has rows of its own
         note="",
         parallel="test" in spec.sources,

@@ -29,7 +29,6 @@ from adapterstilts.training.stages import CURVE, StageResult, TrainingStage, mad
 from adapterstilts.training.together import (
     SHARED,
     check_lengths,
-    check_scores,
     disagreement,
     joint_settings,
     joint_shares,
@@ -54,7 +53,6 @@ class MixStage:
 
     def __post_init__(self) -> None:
         assert tuple(part.task.name for part in self.parts) == self.expression.names
-        check_scores(self.expression, self.parts, f"Fuse it instead: {'+'.join(self.expression.names)}.")
         if odd := disagreement(self.parts, SHARED):
             raise SettingsError(
                 f"'{self.expression}' trains one adapter, and the recipes of its tasks want two: {odd}. Choose one "

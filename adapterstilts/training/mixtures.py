@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from adapterstilts.data.collate import feature_length
+from adapterstilts.data.collate import MaskingCollator, feature_length
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from adapterstilts.data.collate import Collator
+    from adapterstilts.tasks.formats.language_modelling import Masking
 
 TASK = "task"
 """Key of a batch under which the name of its task stands."""
@@ -55,6 +56,8 @@ class Portion:
     batch_size: int
     share: float
     """Of the batches, from 0 to 1."""
+    masking: Masking | None = None
+    """Hides tokens of plain text, other ones in each batch; None where the features have labels."""
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -87,19 +90,28 @@ class Mixture:
     def __len__(self) -> int:
         return len(self.order)
 
-    def __iter__(self) -> Iterator[list[tuple[str, list[int]]]]:
-        """Yield for each batch its task and the places of its rows, as the one item of a list."""
+    def __iter__(self) -> Iterator[list[tuple[int, str, list[int]]]]:
+        """Yield for each batch its number, its task and the places of its rows, as the one item of a list."""
         passes = {name: self.places(name) for name in self.portions}
-        for name in self.order:
-            yield [(name, next(passes[name]))]
+        for number, name in enumerate(self.order):
+            yield [(number, name, next(passes[name]))]
 
-    def __getitem__(self, batch: tuple[str, list[int]]) -> dict[str, Any]:
+    def __getitem__(self, batch: tuple[int, str, list[int]]) -> dict[str, Any]:
         """Return a batch: the tensors that the collator makes, and the name of the task under ``task``."""
-        name, places = batch
+        number, name, places = batch
         columns = self.portions[name].features[places]
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        made: dict[str, Tensor] = self.collate(rows)
+        made: dict[str, Tensor] = self._collate(number, name)(rows)
         return {TASK: name, **made}
+
+    def _collate(self, number: int, name: str) -> Collator | MaskingCollator:
+        """Return what makes a batch; what it hides follows from the seed and the number of the batch alone."""
+        import numpy as np
+
+        masking = self.portions[name].masking
+        if masking is None:
+            return self.collate
+        return MaskingCollator(self.collate, masking, np.random.default_rng((self.seeds[name], number)))
 
     def batches(self) -> DataLoader[dict[str, Any]]:
         """Return all batches in their order, as what the Trainer can begin in the middle of."""

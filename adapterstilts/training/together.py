@@ -49,7 +49,7 @@ OWN = (
     "sample_seed",
 )
 MEAN = "mean"
-"""Name of the score that chooses the checkpoint: the mean of the tasks' main scores."""
+"""Name of the score that chooses the checkpoint: the mean of the tasks' main scores, but for perplexities."""
 
 
 class Together(Protocol):
@@ -87,7 +87,7 @@ def check_scores(what: Expression, parts: Sequence[TrainingStage], instead: str)
     Raises:
         ExpressionError: names the task.
     """
-    if plain := [part.task.name for part in parts if part.task.format == "language_modelling"]:
+    if plain := [part.task.name for part in parts if is_plain(part)]:
         raise ExpressionError(
             f"'{what}': '{plain[0]}' is scored by its perplexity, which has no mean with the scores of others. "
             f"{instead}"
@@ -188,13 +188,20 @@ def train_together(
     rows = {part.task.name: encoded_rows(part, backbone, store, reporter) for part in stage.parts}
 
     from adapterstilts.data.collate import Collator
+    from adapterstilts.tasks.formats.language_modelling import Masking
     from adapterstilts.training.mix_trainer import MixTrainer
     from adapterstilts.training.trainer import planned_steps
 
     steps = sum(planned_steps(len(rows[part.task.name][0]), part.settings) for part in stage.parts)
     settings = dataclasses.replace(stage.settings, steps=steps)
+    plain = {part.task.name for part in stage.parts if is_plain(part)}
     portions = {
-        name: Portion(rows[name][0].features, part.settings.batch_size, stage.shares[name])
+        name: Portion(
+            rows[name][0].features,
+            part.settings.batch_size,
+            stage.shares[name],
+            Masking.of(backbone.tokenizer) if name in plain else None,
+        )
         for name, part in ((part.task.name, part) for part in stage.parts)
     }
     collate = Collator.of(backbone.tokenizer)
@@ -210,7 +217,8 @@ def train_together(
             by_task[name] = dict(scores_now(part, parts[name], rows[name][1]))
         trainer.by_task[int(trainer.state.global_step)] = by_task
         mains = {f"{name}.{main}": own[main] for name, own in by_task.items() for main in list(own)[:1]}
-        return {MEAN: sum(mains.values()) / len(mains), **mains}
+        scores = [next(iter(own.values())) for name, own in by_task.items() if name not in plain]
+        return {MEAN: sum(scores) / len(scores), **mains}
 
     with tempfile.TemporaryDirectory(prefix="adapterstilts-") as scratch:
         trainer = MixTrainer(
@@ -250,9 +258,15 @@ def train_together(
 
 
 def save_heads(parts: Mapping[str, ComposedModel], folder: Path) -> None:
-    """Write the head of each task, by the task's name, into an artifact's folder."""
+    """Write the head of each task, by the task's name, into an artifact's folder; not that of the backbone."""
     for task, composed in parts.items():
-        save_weights(folder / weights_file(f"heads/{task}"), composed.state("head"))
+        if "head" in composed.composition.parts:
+            save_weights(folder / weights_file(f"heads/{task}"), composed.state("head"))
+
+
+def is_plain(part: TrainingStage) -> bool:
+    """Tell whether a task learns from plain text: its perplexity has no mean with the scores of others."""
+    return part.task.format == "language_modelling"
 
 
 def _check_drawn(stage: Together, mixture: Mixture, steps: int) -> None:

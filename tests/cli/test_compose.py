@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from calling import TINY, call, document, refused, validate
 from cli_world import World
+from toy_stages import short_recipes
 
 # Documents
 
@@ -103,6 +104,17 @@ def test_several_seeds_have_a_deviation(own_world: World) -> None:
 
 
 # Messages, tables, files
+
+
+def test_text_is_for_mixtures_that_learn_from_it(world: World, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("the cat sees a tree\nthe dog\n", encoding="utf-8")
+    told = refused("compose", "mlm+mnli", "--target", "xnli", "--text", text, *world.options, store=world.store)
+    assert "--text is for mlm in a mixture, as in 'mix(4*squad, mlm)'" in told
+    mixed = ("compose", "mix(4*mnli, mlm)", "--target", "xnli", *world.options, "--dry-run")
+    with short_recipes():
+        assert "give compose the --text" in refused(*mixed, store=world.store)
+        assert "mix(4*mnli, mlm)" in call(*mixed, "--text", text).stdout
 
 
 def test_messages_go_to_stderr(world: World, options: tuple[str, ...]) -> None:

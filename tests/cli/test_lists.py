@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calling import document
+from calling import call, document
 
 from adapterstilts.tasks.catalogue import TASKS
 
@@ -10,6 +10,14 @@ from adapterstilts.tasks.catalogue import TASKS
 def test_tasks_are_those_of_the_catalogue() -> None:
     assert [task["name"] for task in document("tasks", "tasks")] == list(TASKS)
     assert {task["kind"] for task in document("tasks", "tasks", "--kind", "target")} == {"target"}
+
+
+def test_languages_tell_what_xlm_r_read() -> None:
+    by_code = {row["code"]: row["pretraining_gib"] for row in document("languages", "languages")}
+    assert (by_code["sw"], by_code["yo"]) == (1.6, 0)
+    (shown,) = (line for line in call("languages").stdout.splitlines() if "Swahili" in line)
+    assert "1.6 GiB" in shown
+    assert {row["pretraining_gib"] for row in document("languages", "languages", "--suite", "lab")} == {None}
 
 
 def test_languages_with_their_tasks() -> None:

@@ -31,8 +31,10 @@ def test_a_task_in_full() -> None:
         "Artetxe, Ruder, Yogatama 2020",
     ):
         assert said in shown, said
+    assert "size train 87,599, validation 10,570, test 13,090 rows, in all languages" in shown
     assert "includes the training rows of mnli" in told("tasks", "show", "anli")
     assert "O, B-PER, I-PER" in told("tasks", "show", "panx", "--suite", "lab")
+    assert "note google/xtreme takes in treebanks of related languages" in told("tasks", "show", "udpos")
 
 
 def test_what_is_searched_and_what_has_to_be_known_of_it() -> None:
@@ -61,7 +63,7 @@ def test_a_task_of_xtreme_r_in_full() -> None:
     assert "at 51adfef1c1 for ro" in shown
     assert "12: ar Arabic" in shown
     assert "were not verified" in told("tasks", "show", "udpos", "--suite", "xtreme-r")
-    assert "note" not in told("tasks", "show", "udpos")
+    assert "note" not in told("tasks", "show", "xquad")
     by_name = {task["name"]: task for task in document("tasks", "tasks", "--suite", "xtreme-r")}
     (more,) = by_name["tatoeba"]["more"]
     assert (more["dataset"], more["languages"]) == ("mteb/tatoeba-bitext-mining", ["az", "lt", "pl", "ro", "uk"])

@@ -12,8 +12,11 @@ from toy_tokenizers import make_tokenizer
 from transformers import AutoTokenizer
 from transformers import PreTrainedTokenizerFast as Tokenizer
 
-from adapterstilts.data.encode import encode_rows, tokenizer_fingerprint
+from adapterstilts.data import encode as encode_module
+from adapterstilts.data.encode import ENCODING_VERSIONS, encode_rows, tokenizer_fingerprint
 from adapterstilts.data.rows import Rows, load_rows
+from adapterstilts.data.texts import with_texts
+from adapterstilts.fingerprints import fingerprint
 from adapterstilts.store.artifacts import Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.formats import FORMATS, Encoded, EncodingSettings
@@ -94,6 +97,60 @@ def test_whatever_changes_the_encoding_changes_its_key(
     for loaded, tokenizer, chosen, training in variants:
         encode_rows(loaded, tokenizer, chosen, training=training, home=store.home)
     assert len(count_encodings) == len(folders(store)) == 6
+
+
+def test_what_older_code_made_is_not_taken(
+    toy_mirror: Path,
+    toy_tokenizer: Tokenizer,
+    store: Store,
+    count_encodings: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def encode(name: str) -> Encoded:
+        rows = rows_of(name, toy_mirror)
+        return encode_rows(rows, toy_tokenizer, EncodingSettings(), training=True, home=store.home)
+
+    for name in ("squad", "mnli"):
+        encode(name)
+    raised = {**ENCODING_VERSIONS, "span": ENCODING_VERSIONS["span"] + 1}
+    monkeypatch.setattr(encode_module, "ENCODING_VERSIONS", raised)
+    for name in ("squad", "mnli"):
+        encode(name)
+    assert count_encodings == ["span", "classification", "span"]
+
+
+#: Version of a format's encoding, and the start of the hash of what it makes of toy rows, for both kinds of tokenizer.
+#: Where a hash changes, raise the version in ``ENCODING_VERSIONS``: else stores keep what the older code made.
+ENCODINGS = {
+    "classification": (1, "4aa7cc3f", "90f01612"),
+    "multiple_choice": (1, "4935c723", "c4dc65ee"),
+    "span": (2, "07bc0375", "fc16231d"),
+    "tagging": (1, "a9745f57", "58b30ce0"),
+    "retrieval": (1, "421d1ecf", "9425c9b1"),
+    "search": (1, "15820e35", "f75800d6"),
+    "language_modelling": (1, "4684403d", "e3ac0c68"),
+}
+
+
+@pytest.mark.parametrize("name", ["mnli", "hellaswag", "squad", "panx", "tatoeba", "lareqa", "mlm"])
+def test_another_encoding_needs_another_version(
+    name: str, toy_mirror: Path, toy_tokenizer: Tokenizer, wordpiece: Tokenizer, tmp_path: Path
+) -> None:
+    task = get_task(name)
+    if name == "mlm":
+        (tmp_path / "text").write_text("".join(f"the cat sees house {number}\n" for number in range(9)))
+        task = with_texts(task, [tmp_path / "text"])
+    rows = load_rows(task, next(iter(task.sources)), root=toy_mirror, max_examples=6)
+    settings = EncodingSettings(max_length=24, doc_stride=6)
+    made = [
+        fingerprint(list(encode_rows(rows, tokenizer, settings, training=name == "mlm").features))[:8]
+        for tokenizer in (toy_tokenizer, wordpiece)
+    ]
+    assert (ENCODING_VERSIONS[task.format], *made) == ENCODINGS[task.format]
+
+
+def test_every_format_has_a_version() -> None:
+    assert set(ENCODING_VERSIONS) == set(FORMATS) == set(ENCODINGS)
 
 
 @pytest.mark.parametrize("damage", ["features", "report", "data", "state"])

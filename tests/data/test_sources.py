@@ -16,7 +16,7 @@ import pytest
 
 from adapterstilts.data import network, sources
 from adapterstilts.data.rows import load_rows
-from adapterstilts.data.sources import MissingConfigError, check_access, load_split
+from adapterstilts.data.sources import MissingConfigError, NotCachedError, check_access, load_split
 from adapterstilts.errors import DataUnavailableError, UnknownNameError
 from adapterstilts.tasks.catalogue import TASKS, XTREME_R_TASKS, get_task
 from adapterstilts.tasks.catalogue.intermediate import GLUE_REVISION
@@ -88,6 +88,34 @@ def test_without_the_hub_the_cache_answers_whatever_its_revision(
     monkeypatch.setattr(sources, "hub_reachable", lambda: False)
     assert len(load_rows(get_task("mnli"), "train")) > 0
     assert asked == [("nyu-mll/glue", "mnli", "train", None)]
+
+
+def test_without_the_hub_a_part_in_the_cache_has_its_languages(
+    toy_mirror: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a mirror with a part of the files: what is not there is missing, and an error where it was named."""
+    import datasets
+
+    for config in ("PAN-X.de", "PAN-X.sw"):
+        made = datasets.load_dataset(str(toy_mirror / "google/xtreme"), config, cache_dir=str(own_cache))
+        folder = Path(made["test"].cache_files[0]["filename"]).parent
+        # where datasets keeps what came from the Hub: data set, configuration, version, revision
+        shutil.copytree(folder, own_cache / "google___xtreme" / config / "0.0.0" / folder.name)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(own_cache))
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_OFFLINE", True)
+    monkeypatch.setattr(sources, "hub_reachable", lambda: False)
+    rows = load_rows(get_task("panx"), "test")
+    assert rows.languages == ("de", "sw")
+    assert set(rows.missing) == set(get_task("panx").languages) - {"de", "sw"}
+    own = load_rows(get_task("panx"), "test", root=toy_mirror, languages=["de", "sw"])
+    assert rows.fingerprint == own.fingerprint
+    with pytest.raises(NotCachedError, match=r"'google/xtreme' \(PAN-X\.en, test\) is not in the local cache, and"):
+        load_rows(get_task("panx"), "test", ["de", "en"])
+    with pytest.raises(NotCachedError, match=r"\(PAN-X\.en, train\) is not in .*--data-root DIR"):
+        load_rows(get_task("panx"), "train")
+    with pytest.raises(NotCachedError, match=r"\(udpos\.Afrikaans, test\) is not in the local cache"):
+        load_rows(get_task("udpos"), "test")
 
 
 def test_without_hub_and_cache_all_ways_out_are_named(

@@ -252,6 +252,7 @@ def test_squad_matches_by_id_and_keeps_the_order_of_the_references() -> None:
 @pytest.mark.parametrize(
     ("predicted", "asked", "message"),
     [
+        ("", "ab", r"no prediction for 2 ids \('a', 'b'\)"),
         ("a", "abcdefg", r"no prediction for 6 ids \('b', 'c', 'd', ...\)"),
         ("ab", "b", r"a prediction but no reference for 1 id \('a'\)"),
         ("ac", "ab", r"no prediction for 1 id \('b'\); a prediction but no reference for 1 id \('c'\)"),

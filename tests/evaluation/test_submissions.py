@@ -110,6 +110,23 @@ def test_answers_missing_and_unknown_ids(folders: Folders) -> None:
     assert f"right/xquad/test-en.json:{line})" in told
 
 
+@pytest.mark.parametrize(
+    ("code", "said", "gold", "f1", "exact"),
+    [
+        ("de", "der Hund.", "ein Hund", 100.0, 100.0),
+        ("en", "der Hund.", "ein Hund", 50.0, 0.0),  # no articles of English's
+        ("ar", "القط", "قط", 100.0, 100.0),
+        ("hi", "बिल्ली है।", "बिल्ली", 100 * 2 / 3, 0.0),
+        ("zh", "红楼梦", "《红楼》", 100 * 4 / 5, 0.0),
+        ("de", "der", "die, das", 0.0, 100.0),  # only articles and punctuation: equal, but no word in common
+    ],
+)
+def test_mlqa_by_language(folders: Folders, code: str, said: str, gold: str, f1: float, exact: float) -> None:
+    name = f"mlqa/test-{code}.json"
+    found = folders.score({name: {"q": said}}, {name: squad({"q": ["Omega", gold]})})
+    assert found.scores["mlqa"][code] == {"f1": pytest.approx(f1), "exact_match": exact}
+
+
 def test_mlqa_has_the_words_of_each_language(folders: Folders) -> None:
     files = {f"mlqa/test-{code}.json": squad({"a": ["猫 吃"]}) for code in ("zh", "en")}
     found = folders.score({name: {"a": "吃"} for name in files}, files)
@@ -192,6 +209,8 @@ def test_all_faults_are_told_at_once(folders: Folders) -> None:
         ("mewslix/test-de.json", "[]", {"q": ["e"]}, "must hold one JSON object"),
         ("mewslix/test-de.json", {}, {}, "no queries"),
         ("xquad/test-de.json", {}, squad({}), "no questions"),
+        ("xquad/test-de.json", "", squad({"a": ["b"]}), "test-de.json:1: no JSON: Expecting value"),
+        ("xnli/test-de.tsv", "", "neutral\n", "test-de.tsv:1: 0 lines, but"),
         ("xnli/test-de.tsv", "", "", "empty"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from plain_library import library_trainer, overwrite, part_of, plain
 from toy_compositions import HEAD, MakeComposition, batch_of, copies, encoded, same
 from toy_trainer import trainer_for
 
+import adapterstilts
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.models.backbone import build, identify, load_backbone, quiet_adapters
 from adapterstilts.models.grammar import parse
@@ -352,6 +354,22 @@ def test_pitfall_38_no_warning_comes_when_all_is_right(
             source.removeHandler(listener)
             source.filters[:], level = kept[source.name]
             source.setLevel(level)
+
+
+def test_two_backbones_do_not_share_their_heads(toy_backbone_folder: Path, toy_composition: MakeComposition) -> None:
+    """Models that the library builds from one configuration share its heads: a head of one stands in both."""
+    one, other = (load_backbone(str(toy_backbone_folder)) for _ in range(2))
+    build(one, toy_composition("none", "xnli", HEAD), seed=0)
+    assert one.model.config.prediction_heads
+    assert not other.model.config.prediction_heads
+    assert not dict(other.model.heads)
+
+
+def test_what_the_library_does_otherwise_than_it_says_is_not_called() -> None:
+    """Its fusion loader returns None, ``load_as`` renames the head, and the lists of the Hub's adapters stay empty."""
+    calls = re.compile(r"\b(load_adapter_fusion|list_adapters|get_adapter_info)\(|\bload_as=")
+    package = Path(adapterstilts.__file__).parent
+    assert not [path.name for path in package.rglob("*.py") if calls.search(path.read_text(encoding="utf-8"))]
 
 
 def test_the_library_has_no_new_kinds_of_adapters() -> None:

@@ -55,7 +55,7 @@ def test_answers_that_do_not(
     ]
     if decoded:
         assert back.lost[0].decoded == decoded
-    assert back.exact == 0.0
+    assert (back.exact, back.scored) == (0.0, 100.0 * scored_right)
     assert back.whole_words == (0.0 if reason.endswith("token") and not scored_right else 100.0)
     assert back.reasons == {reason: 1}
 
@@ -72,6 +72,13 @@ def test_the_limit_on_length_is_lifted_and_counted_apart() -> None:
     settings = EncodingSettings(max_answer_length=11)
     rows = rows_of((text, text.strip(), 0), (text, text[:25].strip(), 0))
     assert answers_back(rows, make_wordpiece(), settings)["en"] == AnswersBack(2, (), 1)
+
+
+def test_a_combining_mark_is_of_the_word_that_it_ends() -> None:
+    """अं is one letter with its mark; the answer begins behind it, within the word."""
+    tokenizer = make_tokenizer(("▁अंतर",))
+    (lost,) = answers_back(rows_of(("अंतर", "तर", 2), language="hi"), tokenizer, EncodingSettings())["hi"].lost
+    assert (lost.decoded, lost.reason) == ("अंतर", "starts or ends inside a word")
 
 
 def test_edges_of_words_where_no_spaces_are_written() -> None:

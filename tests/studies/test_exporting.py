@@ -20,7 +20,7 @@ from adapterstilts.evaluation.submissions import score_folders
 from adapterstilts.evaluation.zero_shot import keep_evaluation
 from adapterstilts.fingerprints import fingerprint
 from adapterstilts.store.artifacts import Artifact, Store
-from adapterstilts.studies.exporting import TATOEBA_NOTE, export
+from adapterstilts.studies.exporting import MEWSLIX_NOTE, TATOEBA_NOTE, export
 from adapterstilts.tasks.formats import Answer
 from adapterstilts.tasks.suites import get_suite
 
@@ -36,6 +36,8 @@ FOLDERS = {
     "bucc": ("bucc2018", "xtreme"),
     "tatoeba": ("tatoeba", "xtreme"),
     "xcopa": ("xcopa", "xtreme-r"),
+    "lareqa": ("lareqa", "xtreme-r"),
+    "mewslix": ("mewslix", "xtreme-r"),
 }
 
 
@@ -51,6 +53,11 @@ def said_of(rows: Rows) -> list[Any]:
             answers.append(row["label"] if right else generator.randrange(task.choices))
         elif task.format == "tagging":
             answers.append([task.labels[tag] if right else generator.choice(task.labels) for tag in row["tags"]])
+        elif task.format == "search":
+            assert rows.candidates is not None
+            others = generator.sample(rows.candidates.table["id"][:], 4)
+            found = list(dict.fromkeys([*row["relevant"], *others]))
+            answers.append(found if right else generator.sample(found, generator.randrange(4)))
         elif task.format == "span":
             words = row["context"].split()
             answers.append(row["answers"]["text"][0] if right else " ".join(words[: generator.randrange(1, 3)]))
@@ -100,11 +107,12 @@ def test_scored_as_a_folder_it_gets_the_numbers_of_our_evaluation(
         assert 0 < next(iter(scores.values())) < 100, "some answers are right and some are wrong"
     (task,) = written.tasks
     assert task.rows == {code: ours[code]["examples"] for code in ours}
-    assert written.notes == ((TATOEBA_NOTE,) if name == "tatoeba" else ())
+    assert written.notes == {"tatoeba": (TATOEBA_NOTE,), "mewslix": (MEWSLIX_NOTE,)}.get(name, ())
 
 
 def test_the_very_lines(store: Store, toy_mirror: Path, tmp_path: Path) -> None:
-    made = [keep(store, toy_mirror, name) for name in ("xnli", "panx", "xquad", "xcopa", "tatoeba", "bucc")]
+    names = ("xnli", "panx", "xquad", "xcopa", "tatoeba", "bucc", "lareqa", "mewslix")
+    made = [keep(store, toy_mirror, name) for name in names]
     said, right = tmp_path / "said", tmp_path / "right"
     export([one.id for one in made], said, labels=right, partial=True, data_root=toy_mirror, store=store.home)
     answers = {one.manifest["task"]: one.read_lines(f"predictions/{code}.jsonl") for one, code in (
@@ -118,6 +126,11 @@ def test_the_very_lines(store: Store, toy_mirror: Path, tmp_path: Path) -> None:
     sentences = text("panx/test-de.tsv").removesuffix("\n").split("\n\n")
     assert [sentence.split("\n") for sentence in sentences] == [one["answer"] for one in answers["panx"]]
     assert json.loads(text("xquad/test-de.json")) == {one["id"]: one["answer"] for one in answers["xquad"]}
+    assert json.loads(text("lareqa/test-de.json")) == {one["id"]: one["answer"] for one in answers["lareqa"]}
+    alike = [f"{code}-1-0" for code in ("de", "en", "ru")]
+    assert json.loads(text("lareqa/test-de.json", right))["q0-0-0"] == alike, "what is relevant in every language"
+    assert json.loads(text("mewslix/test-de.json")) == {one["id"]: one["answer"] for one in answers["mewslix"]}
+    assert json.loads(text("mewslix/test-de.json", right))["de-test-0"] == ["Q1"]
     choices = [json.loads(line) for line in text("xcopa/test-sw.jsonl").splitlines()]
     assert choices == [{"idx": number, "label": one["answer"]} for number, one in enumerate(answers["xcopa"])]
     ids = [one["id"] for one in answers["tatoeba"]]
@@ -236,6 +249,6 @@ def test_every_target_task_has_its_folder() -> None:
     tasks = get_suite().tasks.values()
     assert {task.name: folder_of(task) for task in tasks if task.kind == "target"} == {
         **{name: folder for name, (folder, _) in FOLDERS.items()},
-        **dict.fromkeys(("bucc_pools", "lareqa", "mewslix", "mlqa_pairs")),  # not of XTREME's layout, or not yet
+        **dict.fromkeys(("bucc_pools", "mlqa_pairs")),  # not of XTREME's layout
     }
     assert {folder_of(task) for task in tasks if task.kind == "intermediate"} == {None}

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from toy_stages import short_recipes
 
-from adapterstilts.errors import ArtifactError, DataUnavailableError
+from adapterstilts.errors import ArtifactError, DataUnavailableError, SettingsError
 from adapterstilts.store.artifacts import Artifact
+from adapterstilts.studies.own_tasks import own_text
 from adapterstilts.studies.prediction import predict
 from adapterstilts.studies.transfer import compose, evaluate, train_intermediate
 from adapterstilts.training.stages import CURVE
@@ -76,3 +78,27 @@ def test_the_adapter_is_put_under_a_target(text: Path, common: dict[str, Any], t
         predict(made.id, ['{"text": "the cat"}'], store=kept["store"])
     with pytest.raises(DataUnavailableError, match="answers nothing by itself"):
         evaluate(made.id, data_root=common["data_root"], store=kept["store"])
+
+
+@pytest.mark.parametrize("suite", ["xtreme", "xtreme-r"])
+def test_text_is_mixed_into_a_task(suite: str, text: Path, common: dict[str, Any], tmp_path: Path) -> None:
+    kept = {**common, "store": tmp_path / "store", "suite": suite, "target": "xnli", "max_eval_examples": 3}
+    expression = "mix(2*mnli, mlm)"
+    with short_recipes(), pytest.raises(DataUnavailableError, match="give compose the --text"):
+        compose(expression, **kept)
+    with short_recipes(), own_text([text], [expression], suite):
+        told = compose(expression, **kept)
+        (mixed,) = (stage for stage in told.stages if stage["kind"] == "mixed")
+        again = compose(f"{expression}+squad", **kept)
+    assert mixed["state"] == "trained"
+    assert mixed["artifact"] in told.artifacts[0].manifest["inputs"]
+    assert {stage["artifact"]: stage["state"] for stage in again.stages}[mixed["artifact"]] == "reused"
+
+
+def test_text_without_a_mixture_that_learns_from_it(text: Path) -> None:
+    for expression in ("mlm", "mix(mnli, squad)", "mlm+squad"):
+        refusing = own_text([text], [expression])
+        with pytest.raises(SettingsError, match="--text is for mlm in a mixture, as in 'mix"), refusing:
+            pass
+    with own_text([], ["mlm"]):
+        pass

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from adapterstilts.errors import AdapterStiltsError, ArtifactError, ExpressionError, SettingsError
+from adapterstilts.evaluation.averages import get_benchmark
+from adapterstilts.evaluation.submissions import score_folders
 from adapterstilts.store.artifacts import Store
+from adapterstilts.studies.exporting import export
 from adapterstilts.studies.transfer import Transfer, compose, train_intermediate
 
 LEARNING: dict[str, Any] = {"steps": 30, "batch_size": 8, "max_length": 64, "evaluations": 1, "learning_rate": 3e-3}
@@ -188,6 +191,19 @@ def test_rankings_choose_the_layer_on_the_other_languages(target: str, shelf: Pa
     longest = 20 if target == "lareqa" else 14
     assert all(len(set(record["answer"])) == longest for record in records)
     assert document["layers"]["composition"]["sweep"]["0"] == document["layers"]["baseline"]["sweep"]["0"]
+
+
+@pytest.mark.parametrize("target", ["lareqa", "mewslix"])
+def test_rankings_that_were_exported_score_as_they_were_evaluated(
+    target: str, shelf: Path, common: dict[str, Any], tmp_path: Path
+) -> None:
+    document = compose("mnli", target=target, store=shelf, **common).to_json()
+    said, right, evaluation = tmp_path / "said", tmp_path / "right", document["evaluations"][0]
+    export([evaluation], said, labels=right, partial=True, data_root=common["data_root"], store=shelf)
+    found = score_folders(said, right, get_benchmark("xtreme-r"))
+    assert not found.warnings
+    ours = {code: pytest.approx(cell["score"], abs=0.006) for code, cell in document["languages"].items()}
+    assert {code: scores["map@20"] for code, scores in found.scores[target].items()} == ours
 
 
 def test_one_vector_of_the_first_token_is_another_search(shelf: Path, common: dict[str, Any]) -> None:

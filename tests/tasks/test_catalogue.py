@@ -32,6 +32,8 @@ SCRIPTS = {
     "facebook/mlqa",
     "universal-dependencies/universal_dependencies",
 }
+#: Tasks of which no number of rows is known.
+UNKNOWN_SIZES = {"ccg", "mlm", "bucc_pools", "mewslix"}
 
 
 def test_the_tasks() -> None:
@@ -241,6 +243,33 @@ def test_languages_know_their_names() -> None:
         "Latin",
     )
     assert get_language("my").script == "Myanmar"
+
+
+@every_task_of_the_hub
+def test_sizes_are_of_splits_that_there_are(task: TaskSpec) -> None:
+    assert set(task.sizes) <= set(task.sources)
+    assert bool(task.sizes) == ((task.suite, task.name) != ("xtreme-r", "udpos") and task.name not in UNKNOWN_SIZES)
+    if task.trains_on:
+        assert task.sizes["train"] == TASKS[task.trains_on].sizes["train"]
+    if task.parallel and "test" in task.sizes:
+        assert task.sizes["test"] in {len(task.languages) * rows for rows in (500, 1190, 5010)} or task.name == "pawsx"
+
+
+def test_sizes_of_xtreme_r_and_of_the_lab() -> None:
+    assert XTREME_R_TASKS["xquad"].sizes["test"] == 12 * 1190
+    assert XTREME_R_TASKS["tatoeba"].sizes["test"] == TASKS["tatoeba"].sizes["test"] + 5 * 1000
+    assert XTREME_R_TASKS["panx"].sizes["train"] == TASKS["panx"].sizes["train"] == 20_000
+    lab = get_suite("lab")
+    assert lab.tasks["tydiqa"].sizes == {"train": 400, "validation": 200, "test": 200 * len(lab.languages)}
+    assert lab.tasks["tatoeba"].sizes["test"] == 300 * (len(lab.languages) - 1)
+
+
+def test_how_much_text_xlm_r_read() -> None:
+    """The sizes of CC-100; of four languages of XTREME and XTREME-R it read nothing."""
+    assert get_language("en").pretraining == max(language.pretraining or 0 for language in LANGUAGES.values()) == 300.8
+    assert [get_language(code).pretraining for code in ("sw", "jv", "zh")] == [1.6, 0.2, 63.5]
+    assert {code for code, language in LANGUAGES.items() if not language.pretraining} == {"ht", "qu", "wo", "yo"}
+    assert {language.pretraining for language in get_suite("lab").languages.values()} == {None}
 
 
 def test_a_pair_is_a_context_and_a_question() -> None:

@@ -11,10 +11,9 @@ from toy_stages import TINY, MakeStage
 from toy_trainer import MakeSetup, Setup
 
 from adapterstilts.models.backbone import identify
-from adapterstilts.models.expression import Expression
 from adapterstilts.models.grammar import parse
 from adapterstilts.store.artifacts import Artifact, Store
-from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import TrainingStage, run_stage
 
@@ -42,10 +41,8 @@ def stage(toy_backbone_folder: Path, toy_mirror: Path) -> MakeStage:
         root: Path = toy_mirror,
         **settings: Any,
     ) -> TrainingStage:
-        parsed: Expression = parse(expression)
-        return TrainingStage(
-            get_task(task_name), TrainingSettings(**TINY | settings), identify(str(backbone)), parsed, inputs, root
-        )
+        task, parsed = get_suite().task(task_name), parse(expression)
+        return TrainingStage(task, TrainingSettings(**TINY | settings), identify(str(backbone)), parsed, inputs, root)
 
     return make
 

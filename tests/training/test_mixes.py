@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from adapterstilts.models.grammar import parse
 from adapterstilts.models.saved import load_headless, read_adapter, read_composition
 from adapterstilts.models.shared import build_shared
 from adapterstilts.store.artifacts import Store
+from adapterstilts.studies.own_tasks import own_text
 from adapterstilts.tasks.formats.base import HeadSpec
 from adapterstilts.training import mixes, together
 from adapterstilts.training.merges import MergeStage
@@ -244,9 +246,44 @@ def test_recipes_that_want_two_adapters_are_refused(own: dict[str, Any], says: s
         mix(stage, "mix(mnli, squad)", {"squad": own})
 
 
-def test_plain_text_is_refused(stage: MakeStage) -> None:
-    with pytest.raises(ExpressionError, match=r"'mlm' is scored by its perplexity.* Fuse it instead: mnli\+mlm\."):
-        mix(stage, "mix(mnli, mlm)")
+@pytest.fixture
+def text(tmp_path: Path) -> Iterator[Path]:
+    """A text that says much the same again and again, which ``mlm`` learns from inside the test."""
+    path = tmp_path / "text.txt"
+    path.write_text("".join(f"the cat sees the house and the dog {number}\n" for number in range(60)), encoding="utf-8")
+    with own_text([path], ["mix(mnli, mlm)"]):
+        yield path
+
+
+@pytest.mark.usefixtures("text")
+@pytest.mark.parametrize("order", ["mix(4*mnli, mlm)", "mix(mlm, 4*mnli)"])
+def test_plain_text_is_mixed_in_at_a_rate(
+    order: str, stage: MakeStage, store: Store, toy_backbone_folder: Path
+) -> None:
+    """The backbone's own head finds the hidden tokens, and stays as it is; perplexity is told and chooses nothing."""
+    made = run_mix(mix(stage, order, steps=40, learning_rate=1e-2), store).artifact
+    manifest = made.manifest
+    mixture = manifest["mixture"]
+    assert {name: part["share"] for name, part in mixture.items()} == {"mnli": 0.8, "mlm": 0.2}
+    assert 0 < mixture["mlm"]["batches"] < mixture["mnli"]["batches"]
+    assert mixture["mlm"]["data"]["train"]["texts"] == ["text.txt"]
+    by_task = manifest["metrics"]["by_task"]
+    assert manifest["metrics"]["validation"] == {"mean": by_task["mnli"]["accuracy"]}
+    assert by_task["mlm"]["perplexity"] > 1
+    name, _ = read_adapter(made)
+    assert set(weights(made)) == {f"adapters/{name}.safetensors", "heads/mnli.safetensors"}
+    losses = [record["loss"] for record in made.read_lines("curve.jsonl") if record.get("task") == "mlm"]
+    assert sum(losses[-4:]) < sum(losses[:4])
+    again = load_headless(made, load_backbone(str(toy_backbone_folder)))
+    key, tensor = next(iter(again.state(f"adapters/{name}").items()))
+    assert torch.equal(tensor, load_file(made.path / f"adapters/{name}.safetensors")[key])
+
+
+@pytest.mark.usefixtures("text")
+def test_a_mix_with_plain_text_writes_the_same_bytes(stage: MakeStage, store: Store, tmp_path: Path) -> None:
+    first, again = (run_mix(mix(stage, "mix(mnli, mlm)"), kept).artifact for kept in (store, Store(tmp_path / "other")))
+    assert weights(first) == weights(again)
+    assert first.read_lines("curve.jsonl") == again.read_lines("curve.jsonl")
 
 
 def test_an_adapter_that_does_not_fit_one_of_the_heads_is_refused(stage: MakeStage) -> None:

@@ -6,12 +6,15 @@ import itertools
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapterstilts.data.collate import Collator
+from adapterstilts.tasks.formats.language_modelling import Masking
 from adapterstilts.training.mixtures import TASK, Mixture, Portion, normalised, shares
 
 #: Rows of MNLI, SQuAD 1.1 and CommonsenseQA.
@@ -95,6 +98,24 @@ def test_each_row_comes_once_in_a_pass_and_passes_differ() -> None:
     assert len(passes) > 10
     assert all(sorted(each) == list(range(5000, 5010)) for each in passes)
     assert len({tuple(each) for each in passes}) > 5
+
+
+def test_hidden_tokens_follow_from_the_number_of_the_batch() -> None:
+    """So that a training that goes on in the middle hides what it would have hidden."""
+    masking = Masking(mask=3, special=frozenset(range(4)), ordinary=np.arange(4, 9000))
+    portions = {
+        "mnli": Portion(features(40, 1000), 4, 0.5),
+        "mlm": Portion(features(3, 5000, length=30).remove_columns("labels"), 3, 0.5, masking),
+    }
+    made = Mixture(portions, 40, Collator(1), seed=0)
+    plain = [(number, batch["labels"]) for number, batch in enumerate(made.batches()) if batch[TASK] == "mlm"]
+    assert all(bool((labels != -100).any()) for _, labels in plain)
+    order = {number: place for place, (number, _) in enumerate(plain)}
+    for (item,) in list(made)[20:]:
+        if item[1] == "mlm":
+            assert torch.equal(made[item]["labels"], plain[order[item[0]]][1])
+    hidden = {frozenset(map(tuple, (labels != -100).tolist())) for _, labels in plain}
+    assert len(hidden) == len(plain), "the three rows come in every batch, and other tokens are hidden"
 
 
 def test_the_seed_decides_and_each_run_through_is_the_same() -> None:

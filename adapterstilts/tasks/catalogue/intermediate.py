@@ -100,6 +100,7 @@ TASKS = (
         languages=("en",),
         labels=NLI_LABELS,
         metric="accuracy",
+        sizes={"train": 392_702, "validation": 9_815},
         license="other (OANC and others)",
         citation="Williams, Nangia, Bowman 2018. A Broad-Coverage Challenge Corpus for Sentence Understanding through "
         "Inference. https://aclanthology.org/N18-1101",
@@ -112,6 +113,7 @@ TASKS = (
         sources={"train": SQUAD_TRAIN, "validation": SQUAD_VALIDATION},
         languages=("en",),
         metric="squad",
+        sizes={"train": 87_599, "validation": 10_570},
         license="CC BY-SA 4.0",
         citation="Rajpurkar, Zhang, Lopyrev, Liang 2016. SQuAD: 100,000+ Questions for Machine Comprehension of Text. "
         "https://aclanthology.org/D16-1264",
@@ -129,6 +131,7 @@ TASKS = (
         labels=("0", "1", "2", "3"),
         choices=4,
         metric="accuracy",
+        sizes={"train": 39_905, "validation": 10_042},
         license="MIT",
         citation="Zellers, Holtzman, Bisk, Farhadi, Choi 2019. HellaSwag: Can a Machine Really Finish Your Sentence? "
         "https://aclanthology.org/P19-1472",
@@ -145,6 +148,7 @@ TASKS = (
         languages=("en",),
         labels=("not_duplicate", "duplicate"),
         metric="accuracy_f1",
+        sizes={"train": 363_846, "validation": 40_430},
         license="other (Quora terms of service)",
         citation="Wang, Singh, Michael, Hill, Levy, Bowman 2019. GLUE: A Multi-Task Benchmark and Analysis Platform "
         "for Natural Language Understanding. https://openreview.net/forum?id=rJ4km2R5t7",
@@ -162,6 +166,7 @@ TASKS = (
         languages=("en",),
         labels=NLI_LABELS,
         metric="accuracy",
+        sizes={"train": 1_105_719, "validation": 23_015},
         license="CC BY-NC 4.0 (ANLI), CC BY-SA 4.0 (SNLI), other (MNLI)",
         citation="Nie, Williams, Dinan, Bansal, Weston, Kiela 2020. Adversarial NLI: A New Benchmark for Natural "
         "Language Understanding. https://aclanthology.org/2020.acl-main.441",
@@ -179,6 +184,7 @@ TASKS = (
         languages=("en",),
         unanswerable=True,
         metric="squad_v2",
+        sizes={"train": 130_319, "validation": 11_873},
         license="CC BY-SA 4.0",
         citation="Rajpurkar, Jia, Liang 2018. Know What You Don't Know: Unanswerable Questions for SQuAD. "
         "https://aclanthology.org/P18-2124",
@@ -206,6 +212,7 @@ TASKS = (
         labels=("0", "1", "2", "3"),
         choices=4,
         metric="accuracy",
+        sizes={"train": 25_262, "validation": 2_985},
         license="CC BY 4.0",
         citation="Huang, Le Bras, Bhagavatula, Choi 2019. Cosmos QA: Machine Reading Comprehension with Contextual "
         "Commonsense Reasoning. https://aclanthology.org/D19-1243",
@@ -223,6 +230,7 @@ TASKS = (
         labels=("A", "B", "C", "D", "E"),
         choices=5,
         metric="accuracy",
+        sizes={"train": 9_741, "validation": 1_221},
         license="MIT",
         citation="Talmor, Herzig, Lourie, Berant 2019. CommonsenseQA: A Question Answering Challenge Targeting "
         "Commonsense Knowledge. https://aclanthology.org/N19-1421",
@@ -240,6 +248,7 @@ TASKS = (
         labels=("1", "2", "3"),
         choices=3,
         metric="accuracy",
+        sizes={"train": 33_410, "validation": 1_954},
         license="none stated",
         citation="Sap, Rashkin, Chen, Le Bras, Choi 2019. Social IQa: Commonsense Reasoning about Social Interactions. "
         "https://aclanthology.org/D19-1454",
@@ -255,6 +264,7 @@ TASKS = (
         labels=("choice1", "choice2"),
         choices=2,
         metric="accuracy",
+        sizes={"train": 400, "validation": 100},
         license="BSD 2-Clause",
         citation="Roemmele, Bejan, Gordon 2011. Choice of Plausible Alternatives: An Evaluation of Commonsense Causal "
         "Reasoning. https://people.ict.usc.edu/~gordon/publications/AAAI-SPRING11A.PDF",

@@ -11,7 +11,8 @@ from adapterstilts.tasks.spec import TEXT, Source, TaskSpec
 _OBTAIN = (
     "An adapter for 'mlm' learns from text that you name: adapterstilts train-intermediate mlm --text FILE, with the "
     "--suite and --backbone of the other commands (UTF-8, a document or a sentence a line). It is then found in the "
-    "store, as in compose mlm --target tydiqa; it answers nothing by itself."
+    "store, as in compose mlm --target tydiqa; it answers nothing by itself. In a mixture, as in compose "
+    '"mix(4*squad, mlm)" --target tydiqa, give compose the --text.'
 )
 
 TASKS = (

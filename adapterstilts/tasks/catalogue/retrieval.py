@@ -94,6 +94,7 @@ TASKS = (
         sources={"validation": _bucc("validation"), "test": _bucc("test")},
         languages=("de", "fr", "ru", "zh"),
         metric="bucc_f1",
+        sizes={"validation": 4_598, "test": 35_000},
         license="none stated",
         citation=_BUCC_CITATION,
         note="The sentences among which BUCC hides its gold pairs are not there: a score is far above a published one. "
@@ -134,6 +135,7 @@ TASKS = (
         },
         languages=tuple(_TATOEBA_NAMES),
         metric="retrieval_accuracy",
+        sizes={"test": 31_692},
         license="CC BY 2.0 FR",
         citation="Artetxe, Schwenk 2019. Massively Multilingual Sentence Embeddings for Zero-Shot Cross-Lingual "
         "Transfer and Beyond. https://aclanthology.org/Q19-1038",
@@ -149,6 +151,7 @@ TASKS = (
         parallel=True,
         languages=("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh"),
         metric="map@20",
+        sizes={"test": 13_090},
         license="CC BY-SA 4.0",
         citation="Roy, Constant, Al-Rfou, Barua, Phillips, Yang 2020. LAReQA: Language-agnostic Answer Retrieval from "
         "a Multilingual Pool. https://aclanthology.org/2020.emnlp-main.477",

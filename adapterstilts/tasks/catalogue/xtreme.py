@@ -102,6 +102,7 @@ TASKS = (
         languages=("ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "th", "tr", "ur", "vi", "zh"),
         labels=NLI_LABELS,
         metric="accuracy",
+        sizes={"train": 392_702, "validation": 37_350, "test": 75_150},
         license="CC BY-NC 4.0",
         citation="Conneau, Rinott, Lample, Williams, Bowman, Schwenk, Stoyanov 2018. XNLI: Evaluating Cross-lingual "
         "Sentence Representations. https://aclanthology.org/D18-1269",
@@ -126,6 +127,7 @@ TASKS = (
         languages=("de", "en", "es", "fr", "ja", "ko", "zh"),
         labels=("0", "1"),
         metric="accuracy",
+        sizes={"train": 49_175, "validation": 13_949, "test": 13_999},
         license="free for any purpose, with acknowledgement of Google LLC",
         citation="Yang, Zhang, Tar, Baldridge 2019. PAWS-X: A Cross-lingual Adversarial Dataset for Paraphrase "
         "Identification. https://aclanthology.org/D19-1382",
@@ -149,6 +151,7 @@ TASKS = (
         languages=XTREME_LANGUAGES,
         labels=("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"),
         metric="entity_f1",
+        sizes={"train": 20_000, "validation": 262_300, "test": 262_300},
         license="none stated",
         citation="Pan, Zhang, May, Nothman, Knight, Ji 2017. Cross-lingual Name Tagging and Linking for 282 Languages. "
         "https://aclanthology.org/P17-1178",
@@ -173,8 +176,12 @@ TASKS = (
         languages=tuple(_UDPOS_NAMES),
         labels=tuple("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()),
         metric="pos_f1",
+        sizes={"train": 21_253, "validation": 73_485, "test": 102_119},
         license="UD 2.5 licences (CC BY-SA, CC BY-NC-SA and others, by treebank)",
         citation="Nivre et al. 2020. Universal Dependencies v2. https://aclanthology.org/2020.lrec-1.497",
+        note="google/xtreme takes in treebanks of related languages (Ancient Greek, Old French, Classical Chinese, Old "
+        "Russian, Swiss German) and keeps contractions split, so that scores in Greek, French, Chinese, Russian and "
+        "German are not those of XTREME's own files. Suite xtreme-r has other files.",
     ),
     TaskSpec(
         name="xquad",
@@ -197,6 +204,7 @@ TASKS = (
         parallel=True,
         languages=("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh"),
         metric="squad",
+        sizes={"train": 87_599, "validation": 10_570, "test": 13_090},
         license="CC BY-SA 4.0",
         citation="Artetxe, Ruder, Yogatama 2020. On the Cross-lingual Transferability of Monolingual Representations. "
         "https://aclanthology.org/2020.acl-main.421",
@@ -210,6 +218,7 @@ TASKS = (
         trains_on="squad",
         languages=_MLQA_LANGUAGES,
         metric="mlqa",
+        sizes={"train": 87_599, "validation": 4_199, "test": 42_245},
         license="CC BY-SA 3.0",
         citation=_MLQA_CITATION,
     ),
@@ -222,6 +231,7 @@ TASKS = (
         trains_on="squad",
         languages=tuple(_MLQA_PAIRS),
         metric="mlqa",
+        sizes={"train": 87_599, "validation": 15_747, "test": 158_083},
         license="CC BY-SA 3.0",
         citation=_MLQA_CITATION,
     ),
@@ -237,6 +247,7 @@ TASKS = (
         },
         languages=tuple(_TYDIQA_NAMES),
         metric="squad",
+        sizes={"test": 5_077},
         license="Apache 2.0",
         citation="Clark, Choi, Collins, Garrette, Kwiatkowski, Nikolaev, Palomaki 2020. TyDi QA: A Benchmark for "
         "Information-Seeking Question Answering in Typologically Diverse Languages. "

@@ -52,6 +52,7 @@ TASKS = (
         labels=("choice1", "choice2"),
         choices=2,
         metric="accuracy",
+        sizes={"train": 400, "validation": 100, "test": 5_500},
         license="CC BY 4.0",
         citation="Ponti, Glavas, Majewska, Liu, Vulic, Korhonen 2020. XCOPA: A Multilingual Dataset for Causal "
         "Commonsense Reasoning. https://aclanthology.org/2020.emnlp-main.185",
@@ -60,12 +61,13 @@ TASKS = (
 )
 
 
-def _extended(task: TaskSpec, others: Mapping[Split, Source], note: str = "") -> TaskSpec:
+def _extended(task: TaskSpec, others: Mapping[Split, Source], more: int, note: str = "") -> TaskSpec:
     """Return a task of XTREME with more languages in some splits, from another data set.
 
     Args:
         task: as XTREME has it.
         others: by split, where the rows of the other languages are; each names its languages.
+        more: how many rows each of these splits has of them.
         note: what a user has to know of them.
     """
     both = {
@@ -73,7 +75,8 @@ def _extended(task: TaskSpec, others: Mapping[Split, Source], note: str = "") ->
     }
     codes = {code for other in others.values() for code in other.languages}
     languages = tuple(sorted({*task.languages, *codes}))
-    return replace(task, sources={**task.sources, **both}, languages=languages, note=note)
+    sizes = {split: size + more * (split in others) for split, size in task.sizes.items()}
+    return replace(task, sources={**task.sources, **both}, languages=languages, sizes=sizes, note=note)
 
 
 def _panx(split: str) -> Source:
@@ -114,19 +117,21 @@ CHANGED: Mapping[str, TaskSpec] = {
     "panx": _extended(
         _XTREME["panx"],
         {"validation": _panx("validation"), "test": _panx("test")},
+        41_300,
         "unimelb-nlp/wikiann is read as it is today: no commit of it is known that could be pinned.",
     ),
     "udpos": replace(
         _XTREME["udpos"],
         sources={split: _udpos(split) for split in SPLITS},
+        sizes={},
         languages=tuple(sorted((*_XTREME["udpos"].languages, "lt", "pl", "ro", "uk", "wo"))),
         license="UD 2.7 licences (CC BY-SA, CC BY-NC-SA and others, by treebank)",
         note="Universal Dependencies 2.7, in XTREME 2.5. The columns of izhx/xtreme-r-udpos are taken to be those of "
         "google/xtreme and were not verified in its files; where they differ, the error names those that are there.",
     ),
-    "xquad": _extended(_XTREME["xquad"], {"test": _XQUAD}),
-    "tatoeba": _extended(_XTREME["tatoeba"], {"test": _TATOEBA}),
+    "xquad": _extended(_XTREME["xquad"], {"test": _XQUAD}, 1_190),
+    "tatoeba": _extended(_XTREME["tatoeba"], {"test": _TATOEBA}, 5_000),
 }
 
-#: Target tasks of XTREME-R, by name. LAReQA and Mewsli-X are not among them yet.
+#: Target tasks of XTREME-R, by name.
 TARGETS = ("xnli", "xcopa", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba", "lareqa", "mewslix")
