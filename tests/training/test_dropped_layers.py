@@ -102,9 +102,9 @@ def test_impossible_layers_are_refused_before_training(
     assert store.all() == []
 
 
-def test_settings_without_dropped_layers_are_told_as_before_there_were_any(stage: MakeStage, shelf: Store) -> None:
+def test_later_settings_that_are_not_given_are_told_as_before_there_were_any(stage: MakeStage, shelf: Store) -> None:
     told = artifact_of(shelf, "mnli").manifest
-    names = {field.name for field in dataclasses.fields(TrainingSettings)} - {"drop_layers"}
+    names = {field.name for field in dataclasses.fields(TrainingSettings)} - {"drop_layers", "batch_tokens"}
     assert set(told["settings"]) == set(told["identity"]["settings"]) == names
     assert TrainingSettings(**told["settings"]) == stage("mnli").settings
 
