@@ -15,14 +15,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from measuring import machine_facts
 
 HERE = Path(__file__).parent
 TASK, LABELS = "mnli", 3
@@ -329,16 +329,6 @@ def report(document: dict[str, Any]) -> str:
     return "\n".join(text) + "\n"
 
 
-def machine_facts() -> dict[str, Any]:
-    """Return what the numbers were taken on."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    versions = {name: version(name) for name in ("torch", "transformers", "adapters", "safetensors")}
-    cores = f"{len(names)} x " if names else ""
-    return {"processor": cores + (names or [platform.machine()])[0], "versions": versions}
-
-
 def main() -> None:
     """Run it all, and write the documents."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -363,7 +353,7 @@ def main() -> None:
     records: list[dict[str, Any]] = []
     document = {
         "command": " ".join(["python benchmarks/memory.py", *sys.argv[1:]]) if sys.argv[1:] else "make bench-memory",
-        "machine": machine_facts(),
+        "machine": machine_facts("torch", "transformers", "adapters", "safetensors"),
         **{name: getattr(given, name) for name in ("threads", "repeats", "steps", "rows", "batch_size", "length")},
         "records": records,
     }

@@ -33,6 +33,7 @@ from adapterstilts.models.row_states import RowStates, given_to, numbered
 from adapterstilts.progress import Reporter
 from adapterstilts.tasks.formats import FORMATS, Encoded
 from adapterstilts.training.checkpoints import Checkpoints
+from adapterstilts.training.heap import small_heap
 from adapterstilts.training.resuming import ResumableTrainer
 from adapterstilts.training.settings import TrainingSettings
 
@@ -183,7 +184,8 @@ class StiltsTrainer(ResumableTrainer):
         self.reporter.begin(f"Training {self.title}", self.planned)
         self._started = time.perf_counter()
         try:
-            self.train_on()
+            with small_heap(self.composed.model) if self.args.use_cpu else nullcontext():
+                self.train_on()
             self.report.seconds = self._seconds
             if self._validated_at != self.state.global_step:
                 self.evaluate()

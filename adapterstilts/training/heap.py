@@ -1,0 +1,68 @@
+"""Memory that glibc holds free between the tensors of a training step, and does not give back by itself.
+
+What a layer needs for a moment is freed between tensors that are kept for the backward pass; the holes fit the next
+layer's tensors badly, and the heap of an encoder of twelve layers grows by half of what is in use. ``malloc_trim``
+gives the pages of such holes back. Done a few times in a forward pass it costs some hundredths of the step's time;
+numbers are not touched.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+WORTH_IT = 2**26
+"""Bytes that are free on the heap before any are given back: 64 MiB."""
+PLACES = 3
+"""After how many layers of a forward pass it is looked at."""
+
+
+class _Told(ctypes.Structure):
+    """``struct mallinfo2``, whose ninth field, ``fordblks``, is the number of free bytes."""
+
+    _fields_ = [(f"field{number}", ctypes.c_size_t) for number in range(10)]
+
+
+def heap_trimmer() -> Callable[[], bool] | None:
+    """Return what gives free memory back where there is much, and tells whether it did; None without glibc."""
+    if sys.platform != "linux":
+        return None
+    library: Any = ctypes.CDLL(None)
+    if not hasattr(library, "malloc_trim") or not hasattr(library, "mallinfo2"):  # musl; glibc before 2.33
+        return None
+    library.mallinfo2.restype = _Told
+
+    def trim() -> bool:
+        return library.mallinfo2().field8 >= WORTH_IT and bool(library.malloc_trim(0))
+
+    return trim
+
+
+@contextmanager
+def small_heap(model: PreTrainedModel) -> Iterator[None]:
+    """Give free memory back some times in each forward pass of a training, within a ``with`` block.
+
+    Args:
+        model: of the adapters library, on the CPU.
+    """
+    trim = heap_trimmer()
+    source: Any = model
+    layers = [layer for _, layer in source.iter_layers()]
+
+    def look(layer: Any, *_: Any) -> None:
+        if trim is not None and layer.training:
+            trim()
+
+    every = max(1, len(layers) // PLACES)
+    hooks = [layer.register_forward_hook(look) for layer in layers[::every]]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
