@@ -28,15 +28,17 @@ class Collator:
     Args:
         pad_token_id: fills ``input_ids``.
         pad_token_type_id: fills ``token_type_ids``.
+        multiple: lengths are padded to multiples of it.
     """
 
     pad_token_id: int
     pad_token_type_id: int = 0
+    multiple: int = 1
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase) -> Collator:
+    def of(cls, tokenizer: PreTrainedTokenizerBase, multiple: int = 1) -> Collator:
         """Return the collator for a tokenizer."""
-        return cls(int(tokenizer.pad_token_id), int(tokenizer.pad_token_type_id))
+        return cls(int(tokenizer.pad_token_id), int(tokenizer.pad_token_type_id), multiple)
 
     def __call__(self, features: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         """Return ``input_ids``, ``attention_mask``, labels, and the features' numbers where they have some.
@@ -47,7 +49,7 @@ class Collator:
         import torch
 
         flat = _flat(features, "input_ids")
-        length = max(map(len, flat))
+        length = -(-max(map(len, flat)) // self.multiple) * self.multiple
 
         def padded(sequences: list[list[int]], fill: int) -> Tensor:
             return torch.tensor([[*row, *[fill] * (length - len(row))] for row in sequences], dtype=torch.long)
@@ -97,9 +99,11 @@ class MaskingCollator:
         return self.padding(seen)
 
 
-def training_collator(task: TaskSpec, tokenizer: PreTrainedTokenizerFast, seed: int) -> Collator | MaskingCollator:
+def training_collator(
+    task: TaskSpec, tokenizer: PreTrainedTokenizerFast, seed: int, *, multiple: int = 1
+) -> Collator | MaskingCollator:
     """Return what makes the training batches of a task; ``seed`` is that of what is drawn for them."""
-    padding = Collator.of(tokenizer)
+    padding = Collator.of(tokenizer, multiple)
     if task.format != "language_modelling":
         return padding
     import numpy as np

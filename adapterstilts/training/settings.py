@@ -15,7 +15,8 @@ from adapterstilts.tasks.formats.base import EncodingSettings
 
 LARGEST_SEED = 2**32 - 1
 PRECISIONS = ("fp32", "bf16")
-LATER = ("drop_layers", "batch_tokens")
+LATER = {"drop_layers": None, "batch_tokens": None, "compile": False}
+"""Settings that there were not always, and what they are where they are not told."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class TrainingSettings:
     evaluations: int = setting(5, "How often to evaluate on validation rows while training; the best is kept.")
     patience: int | None = setting(None, "Stop after this many evaluations without a better score.")
     precision: str = setting("fp32", "fp32, or bf16 for mixed precision.")
+    compile: bool = setting(
+        False, "Compile the model with torch.compile first: minutes, which a GPU and a long training are worth."
+    )
     seed: int = setting(0, "Seed of new weights, data order and dropout.")
 
     def __post_init__(self) -> None:
@@ -125,7 +129,8 @@ class TrainingSettings:
 
         So what was made before there were these settings is still found.
         """
-        return {key: value for key, value in dataclasses.asdict(self).items() if key not in LATER or value is not None}
+        told = dataclasses.asdict(self)
+        return {key: value for key, value in told.items() if key not in LATER or value != LATER[key]}
 
     @property
     def encoding(self) -> EncodingSettings:

@@ -33,6 +33,7 @@ SHARED = (
     "max_grad_norm",
     "patience",
     "precision",
+    "compile",
     "seed",
 )
 #: Settings that each task has for itself.

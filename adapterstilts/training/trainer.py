@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 LOG_POINTS = 50
 """About how many points a learning curve has."""
 
+COMPILED_LENGTHS = 32
+"""Under ``--compile``, lengths are multiples of it: a model is compiled anew for each shape, up to some."""
+
 #: Scores on validation rows, the first being the one that decides.
 Validate = Callable[[], Mapping[str, float]]
 
@@ -136,7 +139,9 @@ class StiltsTrainer(ResumableTrainer):
             max_grad_norm=settings.max_grad_norm,
             seed=settings.seed,
             bf16=settings.precision == "bf16",
+            torch_compile=settings.compile,
             use_cpu=not torch.accelerator.is_available(),
+            dataloader_num_workers=loading_processes(task, torch.accelerator.is_available()),
             group_by_length=True,
             length_column_name="length",
             label_names=list(FORMATS[task.format].label_names),
@@ -166,7 +171,9 @@ class StiltsTrainer(ResumableTrainer):
         begin(
             model=composed.model,
             args=arguments,
-            data_collator=training_collator(task, composed.backbone.tokenizer, settings.seed),
+            data_collator=training_collator(
+                task, composed.backbone.tokenizer, settings.seed, multiple=COMPILED_LENGTHS if settings.compile else 1
+            ),
             train_dataset=features,
             eval_dataset=features.select([]),  # required by eval_strategy; evaluate() has rows of its own
             callbacks=[_Progress(self)],
@@ -286,8 +293,8 @@ class StiltsTrainer(ResumableTrainer):
         return list(self.label_names)
 
     def _quick(self) -> AbstractContextManager[Any]:
-        """Return the context of a step: on a CPU, dropout by fewer random numbers."""
-        return FastDropout() if self.args.use_cpu else nullcontext()
+        """Return the context of a step: on a CPU, dropout by fewer random numbers, but where a compiler draws them."""
+        return FastDropout() if self.args.use_cpu and not self.args.torch_compile else nullcontext()
 
     def _check_weights(self) -> None:
         """Refuse weights that are no numbers: the last step can spoil them after a loss that still was one."""
@@ -370,6 +377,14 @@ def check_trackers(names: tuple[str, ...]) -> None:
             raise unknown("tracker", name, INTEGRATION_TO_CALLBACK)
         if name not in get_available_reporting_integrations():
             raise SettingsError(f"--report-to {name} needs a package that is not installed: pip install {name}")
+
+
+def loading_processes(task: TaskSpec, accelerator: bool) -> int:
+    """Return how many processes make batches ahead of the training: one beside an accelerator.
+
+    Where tokens are hidden anew in each batch it is none: a checkpoint keeps how far these random numbers are.
+    """
+    return int(accelerator and task.format != "language_modelling")
 
 
 def planned_steps(features: int, settings: TrainingSettings) -> int:

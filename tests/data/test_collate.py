@@ -23,6 +23,14 @@ def test_a_batch_is_padded_to_its_longest() -> None:
     assert {tensor.dtype for tensor in batch.values()} == {torch.long}
 
 
+def test_lengths_may_be_few_different_ones() -> None:
+    collate = Collator(pad_token_id=1, multiple=4)
+    for ids, padded in (([0, 5, 2], [0, 5, 2, 1]), ([0, 5, 6, 2], [0, 5, 6, 2]), ([0, 4, 5, 6, 2], None)):
+        batch = collate([{"input_ids": ids, "labels": 0}])
+        assert batch["input_ids"][0].tolist() == (padded or [0, 4, 5, 6, 2, 1, 1, 1])
+        assert batch["attention_mask"][0].sum() == len(ids)
+
+
 def test_choices_are_padded_together_and_laid_one_after_the_other() -> None:
     collate = Collator(pad_token_id=1, pad_token_type_id=0)
     features = [

@@ -18,7 +18,7 @@ from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.training.mixes import MixStage, run_mix
 from adapterstilts.training.recipes import own_settings
-from adapterstilts.training.settings import TrainingSettings
+from adapterstilts.training.settings import LATER, TrainingSettings
 from adapterstilts.training.stages import run_stage
 from adapterstilts.training.trainer import StiltsTrainer
 
@@ -104,7 +104,7 @@ def test_impossible_layers_are_refused_before_training(
 
 def test_later_settings_that_are_not_given_are_told_as_before_there_were_any(stage: MakeStage, shelf: Store) -> None:
     told = artifact_of(shelf, "mnli").manifest
-    names = {field.name for field in dataclasses.fields(TrainingSettings)} - {"drop_layers", "batch_tokens"}
+    names = {field.name for field in dataclasses.fields(TrainingSettings)} - set(LATER)
     assert set(told["settings"]) == set(told["identity"]["settings"]) == names
     assert TrainingSettings(**told["settings"]) == stage("mnli").settings
 

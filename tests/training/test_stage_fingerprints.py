@@ -44,6 +44,7 @@ OTHERWISE: dict[str, Any] = {
     "evaluations": 2,
     "patience": 3,
     "precision": "bf16",
+    "compile": True,
     "seed": 1,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from toy_compositions import copies, same
 from toy_trainer import MakeSetup, State
 
+from adapterstilts.training import trainer
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.trainer import TrainingReport, planned_steps
 
@@ -76,6 +78,39 @@ def test_a_training_in_half_precision_leaves_the_next_one_alone(setup: MakeSetup
     before, half = losses("fp32"), losses("bf16")
     assert half != before
     assert losses("fp32") == before
+
+
+def test_batches_made_ahead_are_the_same_batches(setup: MakeSetup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a GPU another process makes them; here one does beside the CPU."""
+
+    def trained() -> tuple[State, list[dict[str, Any]]]:
+        made = setup("mnli", learning_rate=1e-2)
+        assert made.trainer.args.dataloader_num_workers == ahead
+        curve = made.trainer.fit().curve
+        return made.composed.trained_state(), curve
+
+    ahead = 0
+    state, curve = trained()
+    ahead = 1
+    monkeypatch.setattr(trainer, "loading_processes", lambda *_: ahead)
+    again, curve_again = trained()
+    assert same(state, again)
+    assert curve == curve_again
+
+
+def test_a_compiled_training_is_the_same_training(setup: MakeSetup, still_folder: Path) -> None:
+    """Without dropout, since a compiler draws other random numbers; lengths are padded to few different ones."""
+
+    def trained(compile: bool) -> tuple[State, TrainingReport]:
+        made = setup("mnli", folder=still_folder, learning_rate=1e-3, compile=compile, steps=2)
+        report = made.trainer.fit()
+        assert made.trainer.data_collator.multiple == (32 if compile else 1)
+        return made.composed.trained_state(), report
+
+    (plain, report), (compiled, compiled_report) = trained(False), trained(True)
+    torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5)
+    assert compiled_report.steps == report.steps
+    assert compiled_report.tokens == report.tokens
 
 
 # It changes only what it may
