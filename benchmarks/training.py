@@ -86,8 +86,10 @@ class Sides:
             if side in (OURS, OURS_LORA):
                 trainer: Any = self.ours("lora" if side == OURS_LORA else "seq_bn", scratch)
                 started = clock()
-                trainer.train_on()
-                return clock() - started, trainer.state.log_history[-1]["train_loss"]
+                trainer.fit()
+                return clock() - started, next(
+                    told["train_loss"] for told in trainer.state.log_history if "train_loss" in told
+                )
             trainer = self.peft(scratch) if side == PEFT else self.library(scratch, padded=side == DEFAULTS)
             started = clock()
             done = trainer.train()
@@ -165,7 +167,7 @@ def matrix_rate(width: int, clock: Callable[[], float]) -> float:
 def operations(sides: Sides) -> int:
     """Return the floating-point operations of our matrix products in one epoch, as many as they are."""
     with tempfile.TemporaryDirectory() as scratch, FlopCounterMode(display=False) as counter:
-        sides.ours("seq_bn", scratch).train_on()
+        sides.ours("seq_bn", scratch).fit()
     return int(counter.get_total_flops())
 
 
