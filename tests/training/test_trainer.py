@@ -12,6 +12,7 @@ import torch
 from toy_compositions import copies, same
 from toy_trainer import MakeSetup, State
 
+from adapterstilts.models.vocabulary import whole_vocabulary
 from adapterstilts.training import trainer
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.trainer import TrainingReport, planned_steps
@@ -119,6 +120,7 @@ def test_a_compiled_training_is_the_same_training(setup: MakeSetup, still_folder
 @pytest.mark.parametrize("expression", ["none", "squad", "mnli+squad"])
 def test_only_what_is_trained_changes(expression: str, setup: MakeSetup) -> None:
     made = setup("xnli", expression, learning_rate=1e-2, weight_decay=0.1)
+    whole_vocabulary(made.composed.model)
     before = copies(made.composed.model.state_dict())
     made.trainer.fit()
     after = made.composed.model.state_dict()
