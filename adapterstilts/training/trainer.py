@@ -30,6 +30,7 @@ from adapterstilts.models.backbone import ComposedModel
 from adapterstilts.models.fast_dropout import FastDropout
 from adapterstilts.models.half_weights import halve_frozen
 from adapterstilts.models.row_states import RowStates, given_to, numbered
+from adapterstilts.models.vocabulary import whole_vocabulary
 from adapterstilts.progress import Reporter
 from adapterstilts.tasks.formats import FORMATS, Encoded
 from adapterstilts.training.checkpoints import Checkpoints
@@ -158,6 +159,8 @@ class StiltsTrainer(ResumableTrainer):
         )
         if settings.precision == "bf16" and not arguments.use_cpu:
             halve_frozen(composed, whole=lower.lower.modules if lower is not None else ())
+        if settings.compile:
+            whole_vocabulary(composed.model)  # reading rows is no part of a graph
         # One process uses one accelerator: DataParallel, which the Trainer would choose, breaks adapters.
         arguments._n_gpu = min(arguments.n_gpu, 1)
         features = encoded.features
@@ -191,7 +194,8 @@ class StiltsTrainer(ResumableTrainer):
         self.reporter.begin(f"Training {self.title}", self.planned)
         self._started = time.perf_counter()
         try:
-            with small_heap(self.composed.model) if self.args.use_cpu else nullcontext():
+            plain = self.args.use_cpu and not self.args.torch_compile
+            with small_heap(self.composed.model) if plain else nullcontext():
                 self.train_on()
             self.report.seconds = self._seconds
             if self._validated_at != self.state.global_step:

@@ -16,6 +16,7 @@ from adapterstilts.errors import ExpressionError
 from adapterstilts.models.backbone import load_backbone
 from adapterstilts.models.expression import Mix
 from adapterstilts.models.saved import load_backbone_of, load_composed
+from adapterstilts.models.vocabulary import whole_vocabulary
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.training.mixes import MixStage
@@ -39,7 +40,9 @@ def weights(artifact: Artifact) -> Tensors:
 
 
 def published(folder: Path) -> Tensors:
-    return copies(load_backbone(str(folder)).model.state_dict())
+    model = load_backbone(str(folder)).model
+    whole_vocabulary(model)
+    return copies(model.state_dict())
 
 
 def test_all_weights_of_the_backbone_change(whole: Artifact, toy_backbone_folder: Path) -> None:

@@ -12,6 +12,8 @@ import torch
 from toy_compositions import copies, same
 from toy_trainer import MakeSetup, State
 
+from adapterstilts.models.needed_rows import NeededRows
+from adapterstilts.models.vocabulary import whole_vocabulary
 from adapterstilts.training import trainer
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.trainer import TrainingReport, planned_steps
@@ -105,6 +107,8 @@ def test_a_compiled_training_is_the_same_training(setup: MakeSetup, still_folder
         made = setup("mnli", folder=still_folder, learning_rate=1e-3, compile=compile, steps=2)
         report = made.trainer.fit()
         assert made.trainer.data_collator.multiple == (32 if compile else 1)
+        embeddings: Any = made.composed.model.get_input_embeddings()  # type: ignore[operator]
+        assert isinstance(embeddings, NeededRows) != compile
         return made.composed.trained_state(), report
 
     (plain, report), (compiled, compiled_report) = trained(False), trained(True)
@@ -119,6 +123,7 @@ def test_a_compiled_training_is_the_same_training(setup: MakeSetup, still_folder
 @pytest.mark.parametrize("expression", ["none", "squad", "mnli+squad"])
 def test_only_what_is_trained_changes(expression: str, setup: MakeSetup) -> None:
     made = setup("xnli", expression, learning_rate=1e-2, weight_decay=0.1)
+    whole_vocabulary(made.composed.model)
     before = copies(made.composed.model.state_dict())
     made.trainer.fit()
     after = made.composed.model.state_dict()
