@@ -128,6 +128,7 @@ class StiltsTrainer(ResumableTrainer):
         # Arguments with bf16 leave this behind, and those without take it from there: the next training, too, would be
         # one in bf16.
         os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16" if settings.precision == "bf16" else "no"
+        os.environ["ACCELERATE_DYNAMO_BACKEND"] = "inductor" if settings.compile else "no"  # left behind alike
         arguments = TrainingArguments(
             output_dir=output_dir,
             num_train_epochs=settings.epochs,
