@@ -18,7 +18,8 @@ from typing import Any
 
 from adapterstilts.evaluation.typology import minimal_pairs, rank_correlation
 from adapterstilts.lab.languages import FEATURES, LANGUAGES, SOURCE, differences, distance
-from adapterstilts.studies.transfer import Transfer, compose, train_intermediate
+from adapterstilts.studies.outcome import Transfer
+from adapterstilts.studies.transfer import compose, train_intermediate
 
 HERE = Path(__file__).parent
 SUITE = "lab"

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from adapterstilts.studies.comparison import Cell
     from adapterstilts.studies.grids import Grid, GridRow
+    from adapterstilts.studies.outcome import Transfer
     from adapterstilts.studies.plans import Plan, PlannedStage
-    from adapterstilts.studies.transfer import Transfer
 
 LAST = ("target", "evaluation")
 """Kinds of stages that a plan shows after all others."""

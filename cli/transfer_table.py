@@ -20,8 +20,8 @@ from .pair_tables import pair_tables
 
 if TYPE_CHECKING:
     from adapterstilts.studies.comparison import Cell
+    from adapterstilts.studies.outcome import Transfer
     from adapterstilts.studies.reference import Reference
-    from adapterstilts.studies.transfer import Transfer
 
 TITLES = {
     "f1": "F1",

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.errors import ArtifactError
+from adapterstilts.evaluation.answering import encoding_settings
 from adapterstilts.evaluation.inference import each_language, run_in_batches
-from adapterstilts.evaluation.zero_shot import EvaluationRequest, encoding_settings
+from adapterstilts.evaluation.zero_shot import EvaluationRequest
 from adapterstilts.models.saved import load_backbone_of, load_composed, read_composition
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.collate import Collator
 from adapterstilts.models.composition import BOTTOM
+from adapterstilts.models.lower_layers import lower_layers
 from adapterstilts.models.vocabulary import read_ahead
 from adapterstilts.tasks.formats.base import IGNORED_LABEL, input_columns
 from adapterstilts.tasks.formats.sequences import Sequences, batches_of_tokens
@@ -115,11 +116,8 @@ def predict_logits(
     kind = composed.composition.head.kind
     logits: list[Any] = [None] * len(encoded)
 
-    masked = kind == "masked_lm"
-
     def take(chosen: list[int], batch: dict[str, Tensor], output: Any) -> None:
-        found = _log_probabilities(output, batch) if masked else _trimmed(_values(output), batch, kind)
-        for index, values in zip(chosen, found, strict=True):
+        for index, values in zip(chosen, _by_feature(output, batch, kind), strict=True):
             logits[index] = values
 
     run_in_batches(
@@ -130,10 +128,74 @@ def predict_logits(
         batch_size=batch_size,
         precision=precision,
         progress=progress,
-        labelled=masked,
+        labelled=kind == "masked_lm",
         lower=lower,
     )
     return logits
+
+
+def predict_together(
+    models: Sequence[ComposedModel],
+    encoded: Encoded,
+    *,
+    batch_size: int = 32,
+    precision: str = "fp32",
+    progress: Callable[[int], None] | None = None,
+) -> list[list[np.ndarray]]:
+    """Run several models over all features; what they do below their first adapters is done once.
+
+    Args:
+        models: on one backbone, with no adapter in the same lowest layers, and heads of one kind. If one of them cannot
+            be cut there, each works by itself.
+        encoded, batch_size, precision, progress: as for ``predict_logits``.
+
+    Returns:
+        for each model what ``predict_logits`` returns of it, to the last bit.
+    """
+    parts = [lower_layers(composed) for composed in models]
+    lower = [part for part in parts if part is not None]
+    if len(lower) < len(models):
+        how: dict[str, Any] = {"batch_size": batch_size, "precision": precision}
+        shares = [_share(progress, number, len(models), len(encoded)) for number in range(len(models))]
+        return [
+            predict_logits(composed, encoded, **how, progress=share)
+            for composed, share in zip(models, shares, strict=True)
+        ]
+    logits: list[list[Any]] = [[None] * len(encoded) for _ in models]
+    kind = models[0].composition.head.kind
+    for composed in models[1:]:
+        composed.model.eval()
+
+    def run(batch: dict[str, Tensor]) -> list[Any]:
+        states, outputs = lower[0].outputs(batch), []
+        for composed, part in zip(models, lower, strict=True):
+            model: Any = composed.model
+            with part.above(states):
+                outputs.append(model(**batch))
+        return outputs
+
+    def take(chosen: list[int], batch: dict[str, Tensor], outputs: list[Any]) -> None:
+        for own, output in zip(logits, outputs, strict=True):
+            for index, values in zip(chosen, _by_feature(output, batch, kind), strict=True):
+                own[index] = values
+
+    run_in_batches(
+        run,
+        take,
+        models[0].backbone,
+        encoded.features,
+        batch_size=batch_size,
+        precision=precision,
+        progress=progress,
+    )
+    return logits
+
+
+def _share(
+    progress: Callable[[int], None] | None, number: int, models: int, features: int
+) -> Callable[[int], None] | None:
+    """Return what tells the progress of one of several models as that of all."""
+    return None if progress is None else lambda done: progress((number * features + done) // models)
 
 
 def each_language(
@@ -250,6 +312,11 @@ def _log_probabilities(output: Any, batch: dict[str, Tensor]) -> list[np.ndarray
     chosen = output["logits"][0].float().log_softmax(dim=-1).gather(-1, batch["labels"][places].unsqueeze(-1))
     parts = torch.split(chosen.squeeze(-1).cpu(), places.sum(dim=-1).tolist())
     return [part.numpy().copy() for part in parts]
+
+
+def _by_feature(output: Any, batch: dict[str, Tensor], kind: str) -> list[np.ndarray]:
+    """Return the logits of each feature of a batch."""
+    return _log_probabilities(output, batch) if kind == "masked_lm" else _trimmed(_values(output), batch, kind)
 
 
 def _trimmed(values: np.ndarray, batch: dict[str, Tensor], kind: str) -> list[np.ndarray]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows
 from adapterstilts.errors import SettingsError
+from adapterstilts.evaluation.kept import Evaluation, keep_evaluation, kept_evaluation
 from adapterstilts.evaluation.pool_search import Reader, mined, pool_threshold, pool_values, ranked, reads
 from adapterstilts.evaluation.retrieval import (
     DEFAULT_ENGINE,
@@ -36,13 +37,7 @@ from adapterstilts.evaluation.sentence_vectors import (
     layer_count,
     sentence_vectors,
 )
-from adapterstilts.evaluation.zero_shot import (
-    Evaluation,
-    EvaluationRequest,
-    keep_evaluation,
-    kept_evaluation,
-    task_of,
-)
+from adapterstilts.evaluation.zero_shot import EvaluationRequest, task_of
 from adapterstilts.fingerprints import FORMAT_VERSION, fingerprint
 from adapterstilts.models.backbone import Backbone, load_backbone
 from adapterstilts.models.saved import is_headless, load_backbone_of, load_composed, load_headless
@@ -169,7 +164,7 @@ def run_search(
     loaded.to_device()
     answers, more = _answers(loaded, search, store, name, reporter)
     more |= {"of": of, "identity": told}
-    return keep_evaluation(store, title, key, search.rows, answers, started, more)
+    return keep_evaluation(store, title, key, search.rows, answers, time.perf_counter() - started, more)
 
 
 def _answers(

@@ -17,7 +17,7 @@ for all. ``lower_layers`` compares the cut model with the whole one on a few tok
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +82,11 @@ class LowerLayers:
         """Where the weights are."""
         return next(self.embeddings.parameters()).device
 
+    @property
+    def precision(self) -> Any:
+        """The type of the weights."""
+        return next(self.embeddings.parameters()).dtype
+
     def run(self, sequences: Sequence[Mapping[str, Sequence[int]]], pad_token_id: int = 0) -> list[Tensor]:
         """Return the outputs of the lower part, without dropout, gradients or autocast.
 
@@ -116,16 +121,31 @@ class LowerLayers:
                     found[index] = output[:length]
         return found
 
+    def outputs(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the outputs of the lower part for a padded batch, as the whole model works them out on its way.
+
+        Args:
+            batch: ``input_ids``, ``attention_mask`` and, where the model has them, ``token_type_ids``, each
+                (rows, length) or (rows, choices, length).
+
+        Returns:
+            (sequences, length, width), those of padding among them.
+        """
+        names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch]
+        inputs = {name: batch[name].view(-1, batch[name].shape[-1]) for name in names}
+        with self._only(below=True):
+            output: Tensor = self.base(**inputs)[0]
+        return output
+
     @contextmanager
     def above(self, states: Tensor) -> Iterator[None]:
         """Let the model work from given outputs of its lower part, whatever token ids it gets.
 
         Args:
-            states: (sequences, length, width), of the same shape as the token ids; converted to the precision and the
-                device of the weights.
+            states: (sequences, length, width), of the same shape as the token ids, in the precision that the first
+                layer above shall get; brought to the device of the weights.
         """
-        weights = next(self.embeddings.parameters())
-        given = states.to(weights.device, weights.dtype)
+        given = states.to(self.device)
         embeddings: Any = self.embeddings
         before = vars(embeddings).get("forward")
         embeddings.forward = lambda *_, **__: given
@@ -197,6 +217,28 @@ def lower_layers(composed: ComposedModel) -> LowerLayers | None:
     if touched or not lower.fits(int(model.config.vocab_size), int(tokenizer.pad_token_id)):
         return None
     return lower
+
+
+def one_backbone(models: Iterable[ComposedModel]) -> list[ComposedModel]:
+    """Bring compositions on one backbone to the accelerator, if there is one, with its frozen weights once for all.
+
+    Args:
+        models: of one backbone, each loaded when it is asked for, so that no more than two backbones are in memory.
+    """
+    found: list[ComposedModel] = []
+    for composed in models:
+        added = {key for keys in composed.keys.values() for key in keys}
+        if found:
+            first: Any = found[0].model
+            frozen = {name: weight for name, weight in first.named_parameters() if not weight.requires_grad}
+            own: Any = composed.model
+            for name, weight in own.named_parameters():
+                other = frozen.get(name)
+                if name not in added and other is not None and other.shape == weight.shape:
+                    weight.data = other.data
+        composed.to_device()
+        found.append(composed)
+    return found
 
 
 def stacked(states: Sequence[Tensor], length: int) -> Tensor:

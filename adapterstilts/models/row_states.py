@@ -79,7 +79,8 @@ class RowStates:
             rows: positions of the rows in the batch, in its order.
             length: of the padded batch.
         """
-        return self.lower.above(stacked(self.states(self.sequences.of_rows(rows).tolist()), length))
+        states = stacked(self.states(self.sequences.of_rows(rows).tolist()), length)
+        return self.lower.above(states.to(self.lower.device, self.lower.precision))
 
 
 def given_to(batch: MutableMapping[str, Any], states: RowStates | None) -> AbstractContextManager[None]:
@@ -162,7 +163,7 @@ def states_key(states: RowStates, backbone: Backbone) -> str:
             "tokens": _digest(states.sequences),
             "backbone": backbone.identity.key,
             "layers": states.lower.count,
-            "precision": str(next(states.lower.embeddings.parameters()).dtype),
+            "precision": str(states.lower.precision),
             "torch": torch.__version__,
             "processor": [accelerator or torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
         }

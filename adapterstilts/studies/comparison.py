@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from adapterstilts.evaluation.kept import Evaluation
 from adapterstilts.evaluation.metrics import get_metric
 from adapterstilts.evaluation.significance import Interval, mean_interval, paired_bootstrap
-from adapterstilts.evaluation.zero_shot import Evaluation
 from adapterstilts.tasks.suites import Suite, get_suite
 
 if TYPE_CHECKING:

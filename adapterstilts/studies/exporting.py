@@ -13,10 +13,10 @@ from typing import Any
 from adapterstilts.data.rows import load_rows
 from adapterstilts.data.sources import load_split, root_of_suite
 from adapterstilts.errors import ArtifactError, DataFormatError
+from adapterstilts.evaluation.kept import predictions_file
 from adapterstilts.evaluation.sentence_search import MINED
 from adapterstilts.evaluation.submission_files import LanguageRows, folder_of, label_text, prediction_text
 from adapterstilts.evaluation.submissions import file_name
-from adapterstilts.evaluation.zero_shot import predictions_file
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.home import check_new_folders, write_folders

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,11 @@ from adapterstilts.errors import AdapterStiltsError, GridError
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact
 from adapterstilts.studies.comparison import Cell
+from adapterstilts.studies.composing import Composed, evaluate_all, train_targets
 from adapterstilts.studies.durations import seconds_taken
+from adapterstilts.studies.outcome import Transfer
 from adapterstilts.studies.plans import Plan, finished_in, plan_grid
 from adapterstilts.studies.requests import Folder
-from adapterstilts.studies.transfer import Transfer, compose
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,18 @@ def compose_all(
 def run_plan(plan: Plan, *, reporter: Reporter | None = None) -> Grid:
     """Make what a plan says, cell by cell.
 
+    Where adapters are left out of the lowest layers (``--drop-layers 0-4``), all compositions of a target are evaluated
+    at the end, so that these layers are run once for several.
+
     Raises:
         GridError: a cell fails; what was finished before is kept, and the same plan goes on from there.
     """
     reporter = reporter or Reporter()
-    transfers = []
+    made: list[Transfer | Composed] = []
     for number, cell in enumerate(plan.cells, start=1):
         reporter.message(f"{number} of {len(plan.cells)}: {cell.label}")
-        try:
-            transfer = compose(
+        with _told(f"{cell.label} ({number} of {len(plan.cells)})"):
+            one = train_targets(
                 cell.expression,
                 target=cell.target,
                 store=plan.store,
@@ -129,14 +134,36 @@ def run_plan(plan: Plan, *, reporter: Reporter | None = None) -> Grid:
                 reporter=reporter,
                 **plan.options,
             )
-        except AdapterStiltsError as error:
-            raise GridError(
-                f"{cell.label} ({number} of {len(plan.cells)}) failed: {error} What was finished before is kept; the "
-                "same command goes on from there."
-            ) from error
-        transfers.append(transfer)
+            waits = isinstance(one, Composed) and one.cut
+            made.append(one if waits or isinstance(one, Transfer) else _evaluated([one], reporter)[0])
+    waiting: dict[str, list[Composed]] = {}
+    for one in made:
+        if isinstance(one, Composed):
+            waiting.setdefault(one.target.name, []).append(one)
+    together = {}
+    for target, several in waiting.items():
+        with _told(f"The evaluation of '{target}'"):
+            together[target] = iter(_evaluated(several, reporter))
+    transfers = [next(together[one.target.name]) if isinstance(one, Composed) else one for one in made]
     finished = finished_in(plan.store, [text for cell in plan.cells for text in cell.use])
     return Grid(plan, tuple(transfers), tuple(_row(transfer, finished) for transfer in transfers))
+
+
+def _evaluated(made: Sequence[Composed], reporter: Reporter) -> list[Transfer]:
+    """Return what comes of compositions for one target."""
+    evaluations = evaluate_all(made, reporter=reporter)
+    return [one.transfer(evaluations) for one in made]
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say what it was that failed."""
+    try:
+        yield
+    except AdapterStiltsError as error:
+        raise GridError(
+            f"{what} failed: {error} What was finished before is kept; the same command goes on from there."
+        ) from error
 
 
 def _row(transfer: Transfer, finished: Mapping[str, Artifact]) -> GridRow:

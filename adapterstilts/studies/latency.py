@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from adapterstilts.errors import ArtifactError, SettingsError
+from adapterstilts.evaluation.answering import more_dropped
 from adapterstilts.evaluation.random_inputs import RandomInputs
 from adapterstilts.evaluation.timing import Clock, Timing, alternated, repeated
-from adapterstilts.evaluation.zero_shot import more_dropped
 from adapterstilts.models.backbone import ComposedModel
 from adapterstilts.models.bare import adapters_off, check_mergeable, merge_lora
 from adapterstilts.models.expression import ENSEMBLE
@@ -30,7 +30,7 @@ from adapterstilts.models.saved import (
 )
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
-from adapterstilts.studies.transfer import Folder
+from adapterstilts.studies.requests import Folder
 from adapterstilts.training.resources import device_name, peak_memory, versions
 
 if TYPE_CHECKING:

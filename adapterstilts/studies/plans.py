@@ -21,8 +21,9 @@ from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.promises import PlanningStore, Promise
 from adapterstilts.studies.durations import PastTimes, seconds_taken
+from adapterstilts.studies.outcome import Transfer
 from adapterstilts.studies.requests import Folder
-from adapterstilts.studies.transfer import Transfer, compose
+from adapterstilts.studies.transfer import compose
 
 IN_STORE, TO_PULL = "in store", "to pull"
 #: What a stage that is not in the store has to undergo, by its kind, or a target's whose weights are searched for; all

@@ -8,7 +8,8 @@ from typing import Any
 
 from adapterstilts.data.rows import Rows, to_table
 from adapterstilts.errors import ArtifactError, DataFormatError
-from adapterstilts.evaluation.zero_shot import answers_of, task_of
+from adapterstilts.evaluation.answering import answers_of
+from adapterstilts.evaluation.zero_shot import task_of
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
 from adapterstilts.studies.requests import Folder
@@ -59,8 +60,8 @@ def predict(
     rows = read_lines(task, lines)
     if not rows:
         return []
-    answers, report = answers_of(
-        found,
+    (answered,) = answers_of(
+        [found],
         Rows(task, "prediction", to_table(task, rows), (task.source_language,)),
         title=f"Predicting with {found.id}",
         batch_size=batch_size,
@@ -68,11 +69,11 @@ def predict(
         backbone=backbone,
         reporter=reporter,
     )
-    for name, count in report.items():
+    for name, count in answered.report.items():
         reporter.message(f"{name}: {count}")
     return [
         {"id": row["given_id"], "answer": answer.value, "score": answer.score and round(answer.score, 6)}
-        for row, answer in zip(rows, answers, strict=True)
+        for row, answer in zip(rows, answered.answers, strict=True)
     ]
 
 

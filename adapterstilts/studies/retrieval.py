@@ -10,15 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from adapterstilts.errors import ExpressionError, SettingsError
+from adapterstilts.evaluation.kept import Evaluation
 from adapterstilts.evaluation.retrieval import DEFAULT_ENGINE, check_engine
 from adapterstilts.evaluation.sentence_search import run_search, search_for
 from adapterstilts.evaluation.sentence_vectors import DEFAULT_POOLING, check_pooling
-from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest
+from adapterstilts.evaluation.zero_shot import EvaluationRequest
 from adapterstilts.models.backbone import input_limit
 from adapterstilts.models.expression import Chain, Ensemble, Expression, Fusion, Nothing, Search
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
-from adapterstilts.studies.transfer import Transfer, evaluation_json
+from adapterstilts.studies.outcome import Transfer, evaluation_json
 from adapterstilts.tasks.spec import TaskSpec
 from adapterstilts.training.stages import TrainingStage
 

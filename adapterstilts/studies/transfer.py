@@ -6,103 +6,32 @@ Each function is what a command of the same name calls; scripts may call them as
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 from adapterstilts.data.rows import rows_kept
 from adapterstilts.data.sources import check_rows_access, root_of_suite
 from adapterstilts.data.texts import with_texts
 from adapterstilts.errors import ArtifactError, SettingsError
+from adapterstilts.evaluation.answering import more_dropped
 from adapterstilts.evaluation.fusion_attention import Weight, check_fused, run_attention
-from adapterstilts.evaluation.zero_shot import Evaluation, more_dropped, run_evaluation, task_of
-from adapterstilts.models.backbone import identify, input_limit, layer_count
-from adapterstilts.models.expression import Ensemble, Expression, Fusion, Nothing, Search, members, needed
-from adapterstilts.models.grammar import parse
+from adapterstilts.evaluation.zero_shot import run_evaluations, task_of
+from adapterstilts.models.backbone import identify
 from adapterstilts.models.identity import BackboneIdentity
 from adapterstilts.models.languages import LanguageAdapter, own_language
-from adapterstilts.models.layers import layers_text, read_layers
+from adapterstilts.models.layers import read_layers
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
-from adapterstilts.studies.comparison import Comparison, compare
-from adapterstilts.studies.intermediates import fused_intermediates, intermediate_adapters, read_fuse_on
-from adapterstilts.studies.language_adapters import LanguageAdapters, LanguageChoice, checked_choice
-from adapterstilts.studies.requests import Folder, checked_seeds, evaluation_request, same_task, stored_baseline
-from adapterstilts.tasks.spec import DEFAULT_SUITE, TaskSpec
+from adapterstilts.studies.comparison import compare
+from adapterstilts.studies.composing import evaluate_all, train_targets
+from adapterstilts.studies.language_adapters import LanguageAdapters, LanguageChoice
+from adapterstilts.studies.outcome import Transfer, evaluation_json
+from adapterstilts.studies.requests import Folder, evaluation_request, same_task, stored_baseline
+from adapterstilts.tasks.spec import DEFAULT_SUITE
 from adapterstilts.tasks.suites import get_suite
-from adapterstilts.training.ensembles import EnsembleStage, check_ensemble, run_ensemble
 from adapterstilts.training.recipes import recipe_settings
-from adapterstilts.training.searches import SearchStage, run_weight_search
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import StageResult, TrainingStage, run_stage
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """The outcome of ``compose`` or ``evaluate``."""
-
-    target: TaskSpec
-    composition: str
-    backbone: str
-    split: str
-    seeds: tuple[int, ...]
-    compared: tuple[Sequence[Evaluation], Sequence[Evaluation]]
-    """The evaluations of the compositions, one a seed, and those of their baselines, which may be none."""
-    artifacts: tuple[Artifact, ...]
-    """The compositions, one a seed."""
-    baselines: tuple[Artifact, ...]
-    evaluations: tuple[Artifact, ...]
-    stages: tuple[dict[str, Any], ...]
-    """What was trained, evaluated or reused, with the seconds each took."""
-    skipped: Mapping[str, int]
-    fused_on: str | None = None
-    """``intermediate`` where the fusion was trained on the intermediate tasks, before there was a target."""
-    attention: tuple[Weight, ...] | None = None
-    """How much the fusion takes of each adapter, by language and layer, where that was asked for."""
-    drop_layers: tuple[int, ...] = ()
-    """The layers in which no adapter worked in the evaluation alone."""
-    layers: Mapping[str, Any] | None = None
-    """For retrieval, whose layers' vectors were compared, of composition and baseline, and what all layers scored."""
-    language_adapters: Mapping[str, LanguageAdapter | None] | None = None
-    """What lay at the bottom for each language, None for nothing; None for all where it is on no language adapter."""
-
-    @cached_property
-    def comparison(self) -> Comparison:
-        """The compositions beside their baselines, language by language."""
-        return compare(*self.compared)
-
-    @property
-    def same_training_data(self) -> tuple[str, ...]:
-        """The intermediate tasks that train on rows on which the target trains, too: no other task for it."""
-        if self.target.kind != "target":
-            return ()
-        tasks = get_suite(self.target.suite).tasks
-        names = [name for name in parse(self.composition).names if name in tasks]
-        return tuple(name for name in names if tasks[name].training_data & self.target.training_data)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the document that ``compose --json`` and ``evaluate --json`` print (docs/schemas)."""
-        adapters = {code: one and one.to_json() for code, one in (self.language_adapters or {}).items()}
-        return {
-            "suite": self.target.suite,
-            "target": self.target.name,
-            "composition": self.composition,
-            "backbone": self.backbone,
-            "split": self.split,
-            **({"drop_layers": layers_text(self.drop_layers)} if self.drop_layers else {}),
-            "seeds": list(self.seeds),
-            **self.comparison.to_json(),
-            "skipped": dict(self.skipped),
-            "same_training_data": list(self.same_training_data),
-            "artifact": self.artifacts[0].id,
-            "artifacts": [artifact.id for artifact in self.artifacts],
-            "baseline_artifacts": [artifact.id for artifact in self.baselines],
-            "evaluations": [artifact.id for artifact in self.evaluations],
-            "stages": list(self.stages),
-            **({"fused_on": self.fused_on} if self.fused_on else {}),
-            **({"layers": dict(self.layers)} if self.layers is not None else {}),
-            **({"language_adapters": adapters} if self.language_adapters is not None else {}),
-        }
 
 
 def train_intermediate(
@@ -204,119 +133,32 @@ def compose(
     Raises:
         AdapterStiltsError: says what is wrong and what to do. What was finished before is kept.
     """
-    reporter = reporter or Reporter()
-    parsed = parse(expression)
-    fused_on = read_fuse_on(parsed, fuse_on)
-    world = get_suite(suite)
-    backbone = backbone or world.backbone
-    spec = world.task(target, "target")
-    for name in parsed.names:
-        world.task(name, "intermediate")
-    chosen_seeds = checked_seeds(seeds)
-    target_settings = recipe_settings(spec, settings)
-    request = evaluation_request(spec, languages, split, data_root, max_eval_examples, target_settings)
-    kept = store if isinstance(store, Store) else Store(store)
-    check_rows_access(spec, request.root)
-    identity = identify(backbone, revision)
-    wanted = checked_choice(language_adapters, language_adapter, language_fallback, spec, target_settings, world)
-    found = None if wanted is None else LanguageAdapters(wanted, world, identity, kept, train_missing, reporter)
-    language: Artifact | None = None
-
-    def stage_for(seed: int, part: Expression, inputs: tuple[Artifact, ...] = ()) -> TrainingStage:
-        return TrainingStage(spec, replace(target_settings, seed=seed), identity, part, inputs, request.root, language)
-
-    # All that can be wrong with the call shows here, before hours of training.
-    plain = stage_for(chosen_seeds[0], Nothing())
-    options = {"layer": layer, "pooling": pooling, "search": search}
-
-    def intermediates(limit: int) -> tuple[tuple[Artifact, ...], list[dict[str, Any]]]:
-        given = settings or {}
-        if fused_on and isinstance(parsed, Fusion):
-            return fused_intermediates(parsed, plain, kept, limit, given, use, train_missing, reporter)
-        return intermediate_adapters(parsed, plain, kept, limit, given, use, train_missing, reporter)
-
-    if not spec.trained:
-        from adapterstilts.studies.retrieval import compose_retrieval
-
-        return compose_retrieval(
-            parsed,
-            plain,
-            request,
-            options,
-            settings or {},
-            chosen_seeds,
-            kept,
-            intermediates,
-            backbone,
-            reporter,
-            fused_on=fused_on,
-        )
-    if idle := ", ".join(f"--{name}" for name, value in options.items() if value is not None):
-        raise SettingsError(f"{idle} is for targets of sentence retrieval, which '{spec.name}' is not; leave it out.")
-    check_ensemble(parsed, spec)
-    _ = plain.composition, plain.train_rows, plain.validation_rows
-    rows = request.rows(spec)
-    if found is not None:
-        found.check(rows.languages, plain)
-
-    limit = input_limit(backbone, revision)
-    plain.check_length(limit)
-    plain.check_layers(layer_count(backbone, revision))
-    inputs, stages = intermediates(limit)
-    below = {} if fused_on else dict(zip(needed(parsed), inputs, strict=True))
-    adapters: Mapping[str, LanguageAdapter | None] | None = None
-    if found is not None:
-        language = found.source()
-        adapters = found.of(rows.languages, LanguageAdapter.own(language), language, target_settings.dropped)
-        stages += found.stages(language, adapters)
-
-    def trained(seed: int, part: Expression) -> StageResult:
-        given = inputs if fused_on and part == parsed else tuple(below[adapter] for adapter in needed(part))
-        return run_stage(stage_for(seed, part, given), kept, reporter=reporter, report_to=report_to)
-
-    systems: list[StageResult] = []
-    baselines: list[StageResult] = []
-    for seed in chosen_seeds:
-        if not isinstance(parsed, Nothing):
-            targets = [trained(seed, part) for part in members(parsed)]
-            if isinstance(parsed, Ensemble):
-                stages += [result.to_json() for result in targets]
-                ensemble = EnsembleStage(parsed, tuple(result.artifact for result in targets))
-                targets = [run_ensemble(ensemble, kept, reporter=reporter)]
-            elif isinstance(parsed, Search):
-                stages += [result.to_json() for result in targets]
-                average, *parts = inputs
-                start = stage_for(seed, parsed.average, (average,))
-                search_stage = SearchStage(parsed, start, targets[0].artifact, tuple(parts))
-                targets = [run_weight_search(search_stage, kept, reporter=reporter)]
-            systems += targets
-        baselines.append(trained(seed, Nothing()))
-    results = systems or baselines
-    stages += [result.to_json() for result in (*systems, *baselines)]
-
-    def evaluated(result: StageResult) -> Evaluation:
-        return run_evaluation(
-            result.artifact, request, kept, rows=rows, backbone=backbone, adapters=adapters, reporter=reporter
-        )
-
-    evaluations = [evaluated(result) for result in results]
-    baseline_evaluations = [evaluated(result) for result in baselines] if systems else []
-    stages += [evaluation_json(evaluation) for evaluation in (*evaluations, *baseline_evaluations)]
-    return Transfer(
-        target=spec,
-        composition=str(parsed),
-        backbone=identity.id,
-        split=rows.split,
-        seeds=chosen_seeds,
-        compared=(evaluations, baseline_evaluations),
-        artifacts=tuple(result.artifact for result in results),
-        baselines=tuple(result.artifact for result in baselines) if systems else (),
-        evaluations=tuple(evaluation.artifact for evaluation in evaluations),
-        stages=tuple(stages),
-        skipped=rows.skipped,
-        fused_on=fused_on,
-        language_adapters=adapters,
+    made = train_targets(
+        expression,
+        target=target,
+        suite=suite,
+        backbone=backbone,
+        revision=revision,
+        data_root=data_root,
+        store=store,
+        settings=settings,
+        seeds=seeds,
+        use=use,
+        train_missing=train_missing,
+        fuse_on=fuse_on,
+        languages=languages,
+        split=split,
+        max_eval_examples=max_eval_examples,
+        layer=layer,
+        pooling=pooling,
+        search=search,
+        language_adapters=language_adapters,
+        language_adapter=language_adapter,
+        language_fallback=language_fallback,
+        reporter=reporter,
+        report_to=report_to,
     )
+    return made if isinstance(made, Transfer) else made.transfer(evaluate_all([made], reporter=reporter))
 
 
 def evaluate(
@@ -392,11 +234,15 @@ def evaluate(
         return None if own is None else chosen.of(rows.languages, own, item)
 
     adapters = {item.id: adapters_of(item) for item in (found, other) if item is not None}
-    evaluations = [
-        run_evaluation(item, request, kept, rows=rows, backbone=backbone, adapters=adapters[item.id], reporter=reporter)
-        for item in (found, other)
-        if item is not None
-    ]
+    evaluations = run_evaluations(
+        [item for item in (found, other) if item is not None],
+        request,
+        kept,
+        rows=rows,
+        backbone=backbone,
+        adapters=adapters,
+        reporter=reporter,
+    )
     compared = (evaluations[:1], evaluations[1:])
     weights: tuple[Weight, ...] = ()
     if attention:
@@ -421,8 +267,3 @@ def evaluate(
         attention=in_order or None,
         drop_layers=request.drop_layers,
     )
-
-
-def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation as documents tell it among the stages."""
-    return StageResult(evaluation.artifact, evaluation.reused, evaluation.seconds).to_json()

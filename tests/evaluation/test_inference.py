@@ -21,8 +21,9 @@ from safetensors.torch import load_file, save_file
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import load_rows
 from adapterstilts.errors import ArtifactError
+from adapterstilts.evaluation.answering import encoding_settings
 from adapterstilts.evaluation.inference import mean_logits, predict_logits
-from adapterstilts.evaluation.zero_shot import encoding_settings, task_of
+from adapterstilts.evaluation.zero_shot import task_of
 from adapterstilts.fingerprints import fingerprint_file
 from adapterstilts.models.backbone import ComposedModel, build, identify, load_backbone
 from adapterstilts.models.composition import Composition
@@ -270,7 +271,8 @@ import torch
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import load_rows
 from adapterstilts.evaluation.inference import predict_logits
-from adapterstilts.evaluation.zero_shot import encoding_settings, task_of
+from adapterstilts.evaluation.answering import encoding_settings
+from adapterstilts.evaluation.zero_shot import task_of
 from adapterstilts.models.saved import load_backbone_of, load_composed
 from adapterstilts.store.artifacts import read_artifact
 torch.set_num_threads(1)

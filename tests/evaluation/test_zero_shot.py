@@ -13,9 +13,11 @@ import pytest
 
 from adapterstilts.data.rows import Rows
 from adapterstilts.errors import ArtifactError, DataUnavailableError, SettingsError
-from adapterstilts.evaluation import zero_shot
+from adapterstilts.evaluation import answering
+from adapterstilts.evaluation import kept as kept_module
+from adapterstilts.evaluation.kept import Evaluation, predictions_file
 from adapterstilts.evaluation.metrics import get_metric
-from adapterstilts.evaluation.zero_shot import Evaluation, EvaluationRequest, predictions_file, run_evaluation
+from adapterstilts.evaluation.zero_shot import EvaluationRequest, run_evaluation
 from adapterstilts.models.backbone import identify
 from adapterstilts.models.grammar import parse
 from adapterstilts.store.artifacts import Artifact, Store
@@ -66,7 +68,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("the model is not needed")
 
     for name in ("load_backbone_of", "load_composed", "encode_rows", "predict_logits"):
-        monkeypatch.setattr(zero_shot, name, never)
+        monkeypatch.setattr(answering, name, never)
 
 
 def same_statistics(first: Evaluation, second: Evaluation) -> bool:
@@ -332,7 +334,7 @@ def test_a_failure_while_writing_leaves_nothing(world: World, store: Store, monk
         path.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(zero_shot, "write_lines", full)
+    monkeypatch.setattr(kept_module, "write_lines", full)
     with pytest.raises(ArtifactError, match=r"cannot be written: No space left on device .*predictions"):
         run_evaluation(world.artifacts["xnli"], world.request, store)
     assert store.all() == []

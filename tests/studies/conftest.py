@@ -11,7 +11,8 @@ from stores import dated
 from toy_stages import TINY
 
 from adapterstilts.store.artifacts import Store
-from adapterstilts.studies.transfer import Transfer, compose, train_intermediate
+from adapterstilts.studies.outcome import Transfer
+from adapterstilts.studies.transfer import compose, train_intermediate
 from adapterstilts.training.trainer import StiltsTrainer
 
 

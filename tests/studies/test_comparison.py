@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapterstilts.evaluation.zero_shot import Evaluation
+from adapterstilts.evaluation.kept import Evaluation
 from adapterstilts.studies.comparison import BOOTSTRAP_SAMPLES, Comparison, compare
 from adapterstilts.tasks.catalogue import get_task
 from adapterstilts.tasks.suites import get_suite

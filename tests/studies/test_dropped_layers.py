@@ -13,7 +13,8 @@ from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError
 from adapterstilts.models.saved import read_composition
 from adapterstilts.store.artifacts import Store
 from adapterstilts.studies.exporting import export
-from adapterstilts.studies.transfer import Transfer, compose, evaluate, train_intermediate
+from adapterstilts.studies.outcome import Transfer
+from adapterstilts.studies.transfer import compose, evaluate, train_intermediate
 from adapterstilts.training.trainer import StiltsTrainer
 
 DROPPED = TINY | {"drop_layers": "0"}

@@ -15,7 +15,8 @@ from adapterstilts.errors import (
     ArtifactError,
 )
 from adapterstilts.store.artifacts import Store
-from adapterstilts.studies.transfer import Transfer, compose, evaluate
+from adapterstilts.studies.outcome import Transfer
+from adapterstilts.studies.transfer import compose, evaluate
 
 
 @pytest.mark.usefixtures("no_training")

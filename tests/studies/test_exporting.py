@@ -15,9 +15,9 @@ from toy_mirror import write_data_set
 from adapterstilts.data.rows import Rows, load_rows
 from adapterstilts.errors import AdapterStiltsError, ArtifactError, SettingsError
 from adapterstilts.evaluation.averages import get_benchmark
+from adapterstilts.evaluation.kept import keep_evaluation
 from adapterstilts.evaluation.submission_files import LanguageRows, folder_of, prediction_text
 from adapterstilts.evaluation.submissions import score_folders
-from adapterstilts.evaluation.zero_shot import keep_evaluation
 from adapterstilts.fingerprints import fingerprint
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies.exporting import MEWSLIX_NOTE, TATOEBA_NOTE, export

@@ -13,7 +13,8 @@ from toy_stages import short_recipes
 
 from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, UnknownNameError
 from adapterstilts.store.artifacts import Store
-from adapterstilts.studies.transfer import Transfer, compose, evaluate
+from adapterstilts.studies.outcome import Transfer
+from adapterstilts.studies.transfer import compose, evaluate
 from adapterstilts.tasks.suites import get_suite
 
 

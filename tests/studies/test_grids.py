@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from calling import validate
 from stores import kept_in
 
 from adapterstilts.errors import GridError, TrainingError
+from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
 from adapterstilts.studies.grids import Grid, compose_all, total
 from adapterstilts.studies.plans import Plan, plan_grid
@@ -151,3 +153,27 @@ def test_the_baseline_alone_and_retrieval_in_a_table(story: Story, common: dict[
     assert grid.rows[0].seconds is not None
     retrieval = compose_all(["squad"], ["tatoeba"], **{**common, "store": story.home, "settings": {"max_length": 64}})
     assert (retrieval.rows[0].parameters, retrieval.rows[0].metric) == (0, "accuracy")
+
+
+def test_compositions_without_adapters_in_the_lowest_layers_are_evaluated_together_at_the_end(
+    copy: Path, common: dict[str, Any], tmp_path: Path
+) -> None:
+    options = {**common, "settings": {**common["settings"], "drop_layers": "0"}, "max_eval_examples": 10}
+    order: list[str] = []
+
+    class Told(Reporter):
+        def begin(self, title: str, total: int) -> None:
+            order.append(title)
+
+    apart = Path(shutil.copytree(copy, tmp_path / "apart"))
+    grid = compose_all(["squad", "none"], ["xnli", "panx"], **options, store=copy, reporter=Told())
+    made = [title for title in order if title.startswith(("Training", "Evaluating"))]
+    assert [title.partition(" ")[0] for title in made] == ["Training"] * 4 + ["Evaluating"] * 2
+    assert made[4] == "Evaluating 2 compositions in 4 languages"
+    labels = [(one.composition, one.target.name) for one in grid.transfers]
+    assert labels == [("squad", "xnli"), ("none", "xnli"), ("squad", "panx"), ("none", "panx")]
+    for cell in grid.transfers:
+        alone = compose(cell.composition, target=cell.target.name, **options, store=apart)
+        assert [item.id for item in alone.evaluations] == [item.id for item in cell.evaluations]
+        assert alone.comparison.to_json() == cell.comparison.to_json()
+        assert cell.evaluations[0].manifest["evaluated_together"] == 2

@@ -13,8 +13,9 @@ from toy_stages import TINY, weights
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import load_rows
 from adapterstilts.errors import ArtifactError, SettingsError, UnknownNameError
+from adapterstilts.evaluation.answering import encoding_settings
 from adapterstilts.evaluation.inference import predict_by_language, predict_logits
-from adapterstilts.evaluation.zero_shot import EvaluationRequest, encoding_settings, run_evaluation, task_of
+from adapterstilts.evaluation.zero_shot import EvaluationRequest, run_evaluation, task_of
 from adapterstilts.models.backbone import load_backbone
 from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.models.languages import LanguageAdapter, own_language
@@ -22,8 +23,9 @@ from adapterstilts.models.saved import load_backbone_of, load_composed
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.weights import load_weights
 from adapterstilts.studies.language_adapters import LanguageChoice, train_language
+from adapterstilts.studies.outcome import Transfer
 from adapterstilts.studies.prediction import predict
-from adapterstilts.studies.transfer import Transfer, compose, evaluate
+from adapterstilts.studies.transfer import compose, evaluate
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training import adapter_hub
 

@@ -14,15 +14,16 @@ from stores import kept_in
 from toy_stages import TINY
 
 from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError, UnknownNameError
-from adapterstilts.evaluation.zero_shot import predictions_file
+from adapterstilts.evaluation.kept import predictions_file
 from adapterstilts.models.saved import read_adapter, read_composition
 from adapterstilts.store.artifacts import Store
 from adapterstilts.store.portable import foreign_manifest
 from adapterstilts.studies.exporting import export
+from adapterstilts.studies.outcome import Transfer
 from adapterstilts.studies.plans import plan_grid
 from adapterstilts.studies.prediction import predict
 from adapterstilts.studies.sharing import push
-from adapterstilts.studies.transfer import Transfer, compose, evaluate, train_intermediate
+from adapterstilts.studies.transfer import compose, evaluate, train_intermediate
 from adapterstilts.training.mix_trainer import MixTrainer
 
 

@@ -15,10 +15,11 @@ from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import load_rows
 from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError
 from adapterstilts.evaluation import zero_shot
+from adapterstilts.evaluation.answering import answers_of, encoding_settings
 from adapterstilts.evaluation.fusion_attention import run_attention
 from adapterstilts.evaluation.inference import mean_logits, predict_by_language
 from adapterstilts.evaluation.scoring import decoded
-from adapterstilts.evaluation.zero_shot import EvaluationRequest, answers_of, encoding_settings, task_of
+from adapterstilts.evaluation.zero_shot import EvaluationRequest, task_of
 from adapterstilts.models.backbone import load_backbone
 from adapterstilts.models.configs import adapter_config_json
 from adapterstilts.models.languages import LanguageAdapter, own_language
@@ -28,9 +29,10 @@ from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.studies import intermediates
 from adapterstilts.studies.grids import run_plan
 from adapterstilts.studies.language_adapters import train_language
+from adapterstilts.studies.outcome import Transfer
 from adapterstilts.studies.plans import plan_grid
 from adapterstilts.studies.prediction import predict
-from adapterstilts.studies.transfer import Transfer, compose, evaluate
+from adapterstilts.studies.transfer import compose, evaluate
 from adapterstilts.studies.verifying import conditions
 from adapterstilts.training.recipes import recipe_settings
 from adapterstilts.training.settings import TrainingSettings

@@ -13,8 +13,8 @@ from toy_stages import TINY
 
 from adapterstilts.errors import AdapterStiltsError, ArtifactError, GridError, SettingsError, UnknownNameError
 from adapterstilts.store.artifacts import Store
+from adapterstilts.studies.outcome import Transfer
 from adapterstilts.studies.plans import Plan, plan_grid
-from adapterstilts.studies.transfer import Transfer
 
 pytestmark = pytest.mark.usefixtures("no_training")
 

@@ -11,12 +11,9 @@ import pytest
 
 from adapterstilts.data.rows import load_rows, to_table
 from adapterstilts.errors import ArtifactError, DataFormatError
-from adapterstilts.evaluation.zero_shot import (
-    EvaluationRequest,
-    encoding_settings,
-    predictions_file,
-    run_evaluation,
-)
+from adapterstilts.evaluation.answering import encoding_settings
+from adapterstilts.evaluation.kept import predictions_file
+from adapterstilts.evaluation.zero_shot import EvaluationRequest, run_evaluation
 from adapterstilts.models.backbone import identify
 from adapterstilts.models.grammar import parse
 from adapterstilts.models.saved import load_backbone_of

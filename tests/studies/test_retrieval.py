@@ -14,7 +14,8 @@ from adapterstilts.evaluation.averages import get_benchmark
 from adapterstilts.evaluation.submissions import score_folders
 from adapterstilts.store.artifacts import Store
 from adapterstilts.studies.exporting import export
-from adapterstilts.studies.transfer import Transfer, compose, train_intermediate
+from adapterstilts.studies.outcome import Transfer
+from adapterstilts.studies.transfer import compose, train_intermediate
 
 LEARNING: dict[str, Any] = {"steps": 30, "batch_size": 8, "max_length": 64, "evaluations": 1, "learning_rate": 3e-3}
 

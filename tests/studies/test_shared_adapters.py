@@ -12,7 +12,8 @@ from toy_stages import TINY
 from adapterstilts.errors import ArtifactError, UnknownNameError
 from adapterstilts.evaluation.zero_shot import task_of
 from adapterstilts.store.artifacts import Store
-from adapterstilts.studies.transfer import Transfer, compose, evaluate, train_intermediate
+from adapterstilts.studies.outcome import Transfer
+from adapterstilts.studies.transfer import compose, evaluate, train_intermediate
 
 R = {"suite": "xtreme-r"}
 

@@ -21,7 +21,8 @@ from adapterstilts.errors import (
 from adapterstilts.models import saved
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
-from adapterstilts.studies.transfer import Transfer, compose, evaluate, train_intermediate
+from adapterstilts.studies.outcome import Transfer
+from adapterstilts.studies.transfer import compose, evaluate, train_intermediate
 from adapterstilts.tasks.suites import get_suite
 from adapterstilts.training.trainer import StiltsTrainer
 

@@ -15,14 +15,10 @@ import pytest
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.errors import ArtifactError, ExpressionError
 from adapterstilts.evaluation import zero_shot
+from adapterstilts.evaluation.answering import encoding_settings
 from adapterstilts.evaluation.inference import predict_logits
-from adapterstilts.evaluation.zero_shot import (
-    EvaluationRequest,
-    encoding_settings,
-    predictions_file,
-    run_evaluation,
-    task_of,
-)
+from adapterstilts.evaluation.kept import predictions_file
+from adapterstilts.evaluation.zero_shot import EvaluationRequest, run_evaluation, task_of
 from adapterstilts.models.backbone import identify
 from adapterstilts.models.expression import Ensemble
 from adapterstilts.models.grammar import parse
