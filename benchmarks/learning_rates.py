@@ -7,7 +7,7 @@ writes benchmarks/LEARNING_RATES.md and benchmarks/learning_rates.json. Needs a 
 the same layers left out on the same windows and predict the same validation windows once; every second pair runs
 backwards. Ours is the whole stage: rows, encoding, hidden states of the lower layers where they are not there yet,
 backbone, training, validation, artifact. The peer is what the library's examples do: a fresh model and AdapterTrainer,
-with the defaults of its example for questions, which pads all windows to the greatest length, and at its best, which pads
+with the defaults of its example for questions, which pads all windows to the greatest length, and at its best, padded
 to the longest of a batch; it gets the windows for nothing.
 """
 
@@ -204,8 +204,8 @@ def report(document: dict[str, Any]) -> str:
         f"({found['windows']['training']} windows of at most {settings['max_length']} tokens), {settings['epochs']} "
         f"epochs, batches of {settings['batch_size']}; {settings['validation_rows']} validation rows "
         f"({found['windows']['validation']} windows), predicted once. The library's trainer leaves out the same layers "
-        "(`leave_out`); with the defaults of its example for questions all windows are padded to the greatest length, at "
-        "its best to the longest of a batch. *Ours* is the whole stage. What the lower layers make of the rows was "
+        "(`leave_out`); with the defaults of its example for questions all windows are padded to the greatest length, "
+        "at its best to the longest of a batch. *Ours* is the whole stage. What the lower layers make of the rows was "
         f"worked out once and takes {found['kept bytes'] / 1e6:.0f} MB.",
         "",
         f"All {len(records)} together, in seconds; asked for is {GOAL:g} times:",
