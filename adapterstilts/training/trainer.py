@@ -195,8 +195,7 @@ class StiltsTrainer(ResumableTrainer):
         self.reporter.begin(f"Training {self.title}", self.planned)
         self._started = time.perf_counter()
         try:
-            plain = self.args.use_cpu and not self.args.torch_compile
-            with small_heap(self.composed.model) if plain else nullcontext():
+            with small_heap(self.composed.model) if self._plain else nullcontext():
                 self.train_on()
             self.report.seconds = self._seconds
             if self._validated_at != self.state.global_step:
@@ -299,7 +298,12 @@ class StiltsTrainer(ResumableTrainer):
 
     def _quick(self) -> AbstractContextManager[Any]:
         """Return the context of a step: on a CPU, dropout by fewer random numbers, but where a compiler draws them."""
-        return FastDropout() if self.args.use_cpu and not self.args.torch_compile else nullcontext()
+        return FastDropout() if self._plain else nullcontext()
+
+    @property
+    def _plain(self) -> bool:
+        """Whether a CPU works off the model's layers as they are written, and no compiler changes them."""
+        return bool(self.args.use_cpu and not self.args.torch_compile)
 
     def _check_weights(self) -> None:
         """Refuse weights that are no numbers: the last step can spoil them after a loss that still was one."""

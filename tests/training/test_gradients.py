@@ -9,10 +9,19 @@ from typing import Any
 import pytest
 import torch
 from toy_compositions import same
-from toy_trainer import GradientKeeper, MakeSetup, State
+from toy_trainer import GradientKeeper, MakeSetup, Setup, State
 
 from adapterstilts.errors import TrainingError
-from adapterstilts.training.trainer import StiltsTrainer
+from adapterstilts.training.trainer import StiltsTrainer, TrainingReport
+
+
+def fitted(made: Setup) -> tuple[State, float, TrainingReport]:
+    """Train one step, and return its gradients, the loss that it was told to have, and the report."""
+    keeper = GradientKeeper()
+    made.trainer.add_callback(keeper)
+    report = made.trainer.fit()
+    (gradients,) = keeper.gradients
+    return gradients, next(record["loss"] for record in report.curve if "loss" in record), report
 
 
 @pytest.mark.parametrize("task_name", ["mnli", "hellaswag", "squad"])
@@ -34,11 +43,8 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(
             gradient_accumulation=accumulation,
             max_grad_norm=1e9,
         )
-        keeper = GradientKeeper()
-        made.trainer.add_callback(keeper)
-        curve = made.trainer.fit().curve
-        (gradients,) = keeper.gradients
-        return gradients, next(record["loss"] for record in curve if "loss" in record)
+        gradients, loss, _ = fitted(made)
+        return gradients, loss
 
     (whole, whole_loss), (parts, parts_loss) = one_step(8, 1), one_step(2, 4)
     assert whole.keys() == parts.keys()
@@ -67,12 +73,9 @@ def test_a_batch_in_several_passes_has_the_gradients_and_the_loss_of_one(
             batch_tokens=tokens,
             max_grad_norm=1e9,
         )
-        keeper = GradientKeeper()
-        made.trainer.add_callback(keeper)
         made.composed.model.register_forward_hook(lambda *_: calls.append(1) if made.composed.model.training else None)
-        report = made.trainer.fit()
-        loss = next(record["loss"] for record in report.curve if "loss" in record)
-        return keeper.gradients[0], loss, report.examples, report.tokens
+        gradients, loss, report = fitted(made)
+        return gradients, loss, report.examples, report.tokens
 
     calls: list[int] = []
     whole, whole_loss, *counted = one_step(None)
@@ -87,10 +90,8 @@ def test_a_batch_in_several_passes_has_the_gradients_and_the_loss_of_one(
 
 def test_gradients_are_scaled_down_to_the_norm(setup: MakeSetup, still_folder: Path) -> None:
     made = setup("mnli", folder=still_folder, steps=1, max_grad_norm=0.01)
-    keeper = GradientKeeper()
-    made.trainer.add_callback(keeper)
-    made.trainer.fit()
-    norm = math.sqrt(sum(float(gradient.pow(2).sum()) for gradient in keeper.gradients[0].values()))
+    gradients, *_ = fitted(made)
+    norm = math.sqrt(sum(float(gradient.pow(2).sum()) for gradient in gradients.values()))
     assert norm == pytest.approx(0.01, rel=1e-3)
 
 
@@ -135,10 +136,8 @@ def test_the_fusion_regulariser_is_in_loss_and_gradient(setup: MakeSetup, still_
             for item in values.values():
                 item.add_(torch.randn(item.shape, generator=generator))
         start = {key: item.detach().clone() for key, item in values.items()}
-        keeper = GradientKeeper()
-        made.trainer.add_callback(keeper)
-        curve = made.trainer.fit().curve
-        return keeper.gradients[0], next(record["loss"] for record in curve if "loss" in record), start
+        gradients, loss, _ = fitted(made)
+        return gradients, loss, start
 
     gradients, loss, values = one_step(True)
     plain_gradients, plain_loss, plain_values = one_step(False)
