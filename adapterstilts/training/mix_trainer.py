@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from adapterstilts.models.row_states import RowStates
+
 
 class MixTrainer(StiltsTrainer):
     """Trains an adapter with several heads on a mixture, and leaves it and the heads in their best state.
@@ -35,6 +37,7 @@ class MixTrainer(StiltsTrainer):
         validate: scores the model on validation rows.
         settings: of the training, ``steps`` included.
         title, output_dir, reporter, checkpoints: as for ``StiltsTrainer``.
+        lower: hidden states of the features below the first adapter, by task, where the model shall not work them out.
     """
 
     def __init__(
@@ -50,8 +53,10 @@ class MixTrainer(StiltsTrainer):
         output_dir: str,
         reporter: Reporter | None = None,
         checkpoints: Checkpoints | None = None,
+        lower: Mapping[str, RowStates] | None = None,
     ) -> None:
         self.parts = parts
+        self.lower_by_task = dict(lower or {})
         self.mixture = mixture
         self.by_task: dict[int, dict[str, dict[str, float]]] = {}
         """All scores on validation rows by step and task, which ``validate`` notes here."""
@@ -70,6 +75,7 @@ class MixTrainer(StiltsTrainer):
             output_dir=output_dir,
             reporter=reporter,
             checkpoints=checkpoints,
+            lower=next(iter(self.lower_by_task.values()), None),
         )
 
     def memory(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -97,6 +103,7 @@ class MixTrainer(StiltsTrainer):
         task = inputs[TASK]
         self.parts[task].activate()
         self.label_names = self.labels[task]
+        self.lower = self.lower_by_task.get(task)
         tensors = {name: tensor for name, tensor in inputs.items() if name != TASK}
         return super().compute_loss(model, tensors, return_outputs, num_items_in_batch)
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from adapterstilts.errors import ExpressionError, SettingsError
 from adapterstilts.models.backbone import Backbone, ComposedModel
 from adapterstilts.models.expression import Expression, Mix
+from adapterstilts.models.row_states import numbered
 from adapterstilts.models.saved import weights_file
 from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Store
@@ -18,7 +19,7 @@ from adapterstilts.store.weights import save_weights
 from adapterstilts.training.mixtures import Mixture, Portion, normalised, shares
 from adapterstilts.training.resources import resources, versions
 from adapterstilts.training.settings import TrainingSettings
-from adapterstilts.training.stage_rows import data_json, encoded_rows, scores_now
+from adapterstilts.training.stage_rows import data_json, encoded_rows, scores_now, states_below
 from adapterstilts.training.stages import TrainingStage, checkpoints_for
 
 #: Settings of which a training has one each, so that all its tasks must have the same.
@@ -196,9 +197,11 @@ def train_together(
     steps = sum(planned_steps(len(rows[part.task.name][0]), part.settings) for part in stage.parts)
     settings = dataclasses.replace(stage.settings, steps=steps)
     plain = {part.task.name for part in stage.parts if is_plain(part)}
+    states = {part.task.name: states_below(part, whole, *rows[part.task.name], store, reporter) for part in stage.parts}
+    lower = {name: training for name, (training, _) in states.items() if training is not None}
     portions = {
         name: Portion(
-            rows[name][0].features,
+            numbered(rows[name][0].features) if name in lower else rows[name][0].features,
             part.settings.batch_size,
             stage.shares[name],
             Masking.of(backbone.tokenizer) if name in plain else None,
@@ -215,7 +218,7 @@ def train_together(
         for part in stage.parts:
             name = part.task.name
             parts[name].activate()
-            by_task[name] = dict(scores_now(part, parts[name], rows[name][1]))
+            by_task[name] = dict(scores_now(part, parts[name], rows[name][1], states[name][1]))
         trainer.by_task[int(trainer.state.global_step)] = by_task
         mains = {f"{name}.{main}": own[main] for name, own in by_task.items() for main in list(own)[:1]}
         scores = [next(iter(own.values())) for name, own in by_task.items() if name not in plain]
@@ -233,6 +236,7 @@ def train_together(
             output_dir=scratch,
             reporter=reporter,
             checkpoints=checkpoints_for(whole, store, stage.fingerprint, str(stage.expression)),
+            lower=lower,
         )
         report = trainer.fit()
     return report.curve, {

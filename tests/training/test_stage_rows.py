@@ -16,6 +16,7 @@ from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.texts import with_texts
 from adapterstilts.evaluation.inference import predict_logits
 from adapterstilts.models.backbone import identify
+from adapterstilts.models.grammar import parse
 from adapterstilts.models.lower_layers import LowerLayers, lower_layers
 from adapterstilts.models.row_states import Cost, row_states
 from adapterstilts.models.saved import load_backbone_of, load_composed
@@ -23,6 +24,7 @@ from adapterstilts.progress import Reporter
 from adapterstilts.store.artifacts import Artifact, Store
 from adapterstilts.store.hidden_states import LIMIT_VARIABLE, STATES, states_folder
 from adapterstilts.tasks.catalogue import get_task
+from adapterstilts.training.fusions import FusionStage, run_fusion
 from adapterstilts.training.settings import TrainingSettings
 from adapterstilts.training.stages import TrainingStage, run_stage
 
@@ -78,6 +80,26 @@ def test_compositions(expression: str, stage: MakeStage, shelf: Store, store: St
     inputs = tuple(artifact_of(shelf, name) for name in expression.split("+"))
     made = stage("xnli", expression, inputs=inputs, **LONG)
     same_results(run_stage(made, store).artifact, without_a_file(made, tmp_path / "other"))
+
+
+@pytest.mark.parametrize("changes", [{}, {"batch_tokens": 60, "gradient_accumulation": 2}])
+def test_a_fusion_on_the_intermediate_tasks(
+    changes: dict[str, Any], stage: MakeStage, store: Store, tmp_path: Path
+) -> None:
+    """Its adapters have nothing in layer 0, so that each of its tasks has states of its own."""
+    expression: Any = parse("mnli+squad")
+    inputs = tuple(run_stage(stage(name, drop_layers="0"), store).artifact for name in expression.names)
+    whole = LONG | {"drop_layers": None} | changes
+    fused = FusionStage(expression, tuple(stage(name, **whole) for name in expression.names), inputs)
+    told = Told()
+    kept = run_fusion(fused, store, reporter=told).artifact
+    assert told.about("lowest layers: taken from") == 4
+    assert told.about("squad, validation: hidden states") == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(LIMIT_VARIABLE, "0")
+        bare = run_fusion(fused, Store(tmp_path / "other")).artifact
+    same_results(kept, bare)
+    assert kept.manifest["metrics"]["steps"] > 10
 
 
 def test_other_trainings_on_the_rows_use_the_files(
