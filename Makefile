@@ -79,7 +79,7 @@ bench-memory: $(STAMP)  ## peak memory of a training, ours beside the library's 
 lab-check: $(STAMP)  ## what the lab must show: three seeds of everything, into benchmarks/LAB.md (an hour or so on two cores)
 	$(BIN)/python benchmarks/lab_check.py
 
-lab-grid: $(STAMP)  ## every intermediate task under every target of the lab, into benchmarks/LAB_GRID.md (hours)
+lab-grid: $(STAMP)  ## every intermediate task under every target of the lab, into benchmarks/LAB_GRID.md (two hours or so on one core)
 	$(BIN)/python benchmarks/lab_grid.py
 
 adapter-types: $(STAMP)  ## what each kind of adapter can do, into docs/adapters.md (a quarter of an hour or so on two cores)

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from adapterstilts.data.rows import rows_kept
-from adapterstilts.studies.transfer import compose
+from adapterstilts.lab.languages import SOURCE
+from adapterstilts.studies.transfer import compose, train_intermediate
 from adapterstilts.tasks.suites import get_suite
 
 HERE = Path(__file__).parent
 SUITE = "lab"
 INTERMEDIATE = ("anli", "mnli", "qqp", "squad", "squad2", "hellaswag", "ccg", "cosmosqa", "csqa")
+ROWS = 1000
 TARGETS = ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc", "tatoeba")
 
 
@@ -28,12 +30,21 @@ def cell(intermediate: str, target: str, rows: int, store: Path) -> dict[str, An
     retrieval = get_suite(SUITE).task(target).format == "retrieval"
     settings = {} if retrieval else {"max_train_examples": rows}
     found = compose(intermediate, target=target, suite=SUITE, store=store, settings=settings).comparison
+    source = found.languages.get(SOURCE)
     return {
         "score": found.mean.score,
         "baseline": found.mean.baseline,
         "delta": found.mean.delta,
         "interval": found.mean.interval,
+        "source": source.score if source else None,
+        "source_baseline": source.baseline if source else None,
     }
+
+
+def own_score(intermediate: str, store: Path) -> float:
+    """Return the main score of an intermediate adapter on its own validation rows."""
+    made = train_intermediate(intermediate, suite=SUITE, store=store).artifact
+    return float(next(iter(made.manifest["metrics"]["validation"].values())))
 
 
 def same_data(intermediate: str, target: str) -> bool:
@@ -41,27 +52,32 @@ def same_data(intermediate: str, target: str) -> bool:
     return get_suite(SUITE).task(target).trains_on == intermediate
 
 
-def report(grid: dict[str, dict[str, Any]], rows: int, seconds: float) -> str:
+def report(document: dict[str, Any]) -> str:
     """Return the document."""
-    lines = ["# Every intermediate task under every target of the lab", ""]
-    lines += [
-        f"Made by `make lab-grid`: one seed, at most {rows} training rows a target, {seconds:.0f} s. Mean over all"
+    grid, own = document["grid"], document["own"]
+    lines = [
+        "# Every intermediate task under every target of the lab",
+        "",
+        f"Made by `{document['command']}`: one seed, at most {document['rows']} training rows a target. Mean over all "
+        "languages; difference to the same target adapter without intermediate task. **Bold**: its 95 % interval over "
+        "examples excludes zero. *: the target trains on the same data. In parentheses: what an intermediate adapter "
+        "scores on validation rows of its own task, which says whether it learnt it.",
+        "",
+        "| | " + " | ".join(TARGETS) + " |",
+        "|---" * (1 + len(TARGETS)) + "|",
     ]
-    lines += [
-        "languages; difference to the same target adapter without intermediate task. **Bold**: its 95 % interval over"
-    ]
-    lines += ["examples excludes zero. *: the target trains on the same data.", ""]
-    lines += ["| | " + " | ".join(TARGETS) + " |", "|---" * (1 + len(TARGETS)) + "|"]
-    baselines = (f"{next(iter(grid[target].values()))['baseline']:.1f}" for target in TARGETS)
-    lines.append("| none | " + " | ".join(baselines) + " |")
+    first = [next(iter(grid[target].values())) for target in TARGETS]
+    for title, key in (("none, source language", "source_baseline"), ("none, all languages", "baseline")):
+        scores = ("" if each[key] is None else f"{each[key]:.1f}" for each in first)
+        lines.append(f"| {title} | " + " | ".join(scores) + " |")
     for intermediate in INTERMEDIATE:
         cells = []
         for target in TARGETS:
             found = grid[target][intermediate]
             low, high = found["interval"]
             text = f"{found['delta']:+.1f}"
-            cells.append((f"**{text}**" if low > 0 or high < 0 else text) + "*" * same_data(intermediate, target))
-        lines.append(f"| {intermediate} | " + " | ".join(cells) + " |")
+            cells.append((f"**{text}**" if low > 0 or high < 0 else text) + "\\*" * same_data(intermediate, target))
+        lines.append(f"| {intermediate} ({own[intermediate]:.1f}) | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -70,7 +86,7 @@ def main() -> None:
     """Fill the grid, and write the document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", type=Path, default=Path("build/lab-store"))
-    parser.add_argument("--rows", type=int, default=2000, help="Training rows of a target at most.")
+    parser.add_argument("--rows", type=int, default=ROWS, help="Training rows of a target at most.")
     given = parser.parse_args()
     started = time.monotonic()
     grid: dict[str, dict[str, Any]] = {}
@@ -83,10 +99,16 @@ def main() -> None:
                 grid[target][intermediate],
                 flush=True,
             )
-    (HERE / "lab_grid.json").write_text(json.dumps(grid, indent=1) + "\n", encoding="utf-8")
-    text = report(grid, given.rows, time.monotonic() - started)
-    (HERE / "LAB_GRID.md").write_text(text, encoding="utf-8")
-    print(text)
+    command = ["python benchmarks/lab_grid.py", *(["--rows", str(given.rows)] if given.rows != ROWS else [])]
+    document = {
+        "command": " ".join(command) if command[1:] else "make lab-grid",
+        "rows": given.rows,
+        "grid": grid,
+        "own": {intermediate: own_score(intermediate, given.store) for intermediate in INTERMEDIATE},
+    }
+    (HERE / "lab_grid.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    (HERE / "LAB_GRID.md").write_text(report(document), encoding="utf-8")
+    print(report(document))
 
 
 if __name__ == "__main__":
