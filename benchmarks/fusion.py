@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 from measuring import CLOCKS, Spread, machine_facts, machine_line
+from random_encoders import SIZES
 
 from adapterstilts.models.backbone import Backbone, ComposedModel, backbone_from, build, load_backbone
 from adapterstilts.models.composition import Composition
@@ -54,17 +55,20 @@ def minilm() -> Backbone:
     return load_backbone("minilm-l6")
 
 
-def xlm_r() -> Backbone:
-    """Return an encoder of XLM-R base's size, 12 layers, 768 wide, with random weights and a short word list."""
+def xlm_r(size: str) -> Backbone:
+    """Return an encoder of XLM-R's size, with random weights and a short word list."""
     from adapters import AutoAdapterModel
     from transformers import XLMRobertaConfig
 
-    config = XLMRobertaConfig(vocab_size=30_000, max_position_embeddings=514, type_vocab_size=1)
+    config = XLMRobertaConfig(vocab_size=30_000, max_position_embeddings=514, type_vocab_size=1, **SIZES[size])
     tokenizer: Any = None  # nothing is tokenized
-    return backbone_from(AutoAdapterModel.from_config(config), tokenizer, "xlm-r-base-size")
+    return backbone_from(AutoAdapterModel.from_config(config), tokenizer, f"xlm-r-{size}-size")
 
 
-ENCODERS: dict[str, Callable[[], Backbone]] = {"minilm-l6": minilm, "xlm-r-base-size": xlm_r}
+ENCODERS: dict[str, Callable[[], Backbone]] = {
+    "minilm-l6": minilm,
+    **{f"xlm-r-{size}-size": partial(xlm_r, size) for size in SIZES},
+}
 
 
 def composed(encoder: str, count: int | None) -> ComposedModel:
@@ -233,8 +237,8 @@ def report(document: dict[str, Any]) -> str:
 def main() -> None:
     """Run it all, and write the documents."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--encoders", default=",".join(ENCODERS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--encoders", default=",".join(ENCODERS), help="which of " + ", ".join(ENCODERS))
     parser.add_argument("--counts", help="numbers of fused adapters, such as 2,8, in the place of each encoder's own")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="processor: beside other work, --threads 1")
@@ -245,9 +249,8 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     sizes = {
         "minilm-l6": Size((1, 2, 4, GOAL_COUNT), given.rounds, given.batch_size, given.length),
-        "xlm-r-base-size": Size(
-            (2, GOAL_COUNT), max(1, given.rounds // 2), max(1, given.batch_size // 4), given.length
-        ),
+        "xlm-r-base-size": Size((2, GOAL_COUNT), given.rounds, max(1, given.batch_size // 8), given.length),
+        "xlm-r-large-size": Size((GOAL_COUNT,), given.rounds, max(1, given.batch_size // 16), given.length),
     }
     if given.counts:
         counts = tuple(map(int, given.counts.split(",")))

@@ -23,51 +23,18 @@ from pathlib import Path
 from typing import Any
 
 from measuring import machine_facts
+from random_encoders import SIZES, make_encoder
 
 HERE = Path(__file__).parent
 TASK, LABELS = "mnli", 3
 GOAL, EQUAL = 0.6, 1e-5
 """Peak of ours over that of the library, and the largest difference of logits."""
-SIZES: dict[str, dict[str, int]] = {
-    "base": {},
-    "large": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
-}
-VOCABULARY = 250_002
 SIDES = {
     "ours": "ours",
     "ours-whole": "ours, `--no-trim-vocabulary`",
     "library": "adapters + AdapterTrainer",
 }
 MEGABYTE = 1e6
-
-
-def make_encoder(folder: Path, size: str) -> None:
-    """Save an encoder of XLM-R's size with random weights."""
-    import torch
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForMaskedLM
-
-    from adapterstilts.models.locations import locate
-
-    given: Any = AutoTokenizer.from_pretrained(locate("minilm-l6"))
-    names = ("pad_token", "cls_token", "sep_token", "mask_token", "unk_token")
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=given.backend_tokenizer,
-        model_input_names=["input_ids", "attention_mask"],
-        model_max_length=512,
-        **{name: getattr(given, name) for name in names},
-    )
-    torch.manual_seed(0)
-    config = XLMRobertaConfig(
-        vocab_size=VOCABULARY,
-        max_position_embeddings=514,
-        type_vocab_size=1,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.cls_token_id,
-        eos_token_id=tokenizer.sep_token_id,
-        **SIZES[size],
-    )
-    XLMRobertaForMaskedLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
 def peak() -> float:

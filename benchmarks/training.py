@@ -6,6 +6,7 @@ writes benchmarks/TRAINING.md and benchmarks/training.json. Needs a mirror of th
 (ADAPTERSTILTS_DATA_ROOT) and the encoder of the extra ``real``; the row with PEFT needs ``pip install peft``. All sides
 train one adapter on the same windows of SQuAD, which they get for nothing, with the same batch size, learning rate and
 dropout, in turn, the order turned around every second round. The clock runs from the first batch to the last step.
+Encoders of XLM-R's sizes have random weights and MiniLM's tokenizer, and fewer windows.
 
 The bound is what the matrix products of our step would take at the rate at which this machine multiplies matrices of
 the encoder's size: what is beyond it is all else that a step does.
@@ -21,12 +22,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from measuring import CLOCKS, Spread, machine_facts, machine_line
+from random_encoders import make_encoder
 from torch.utils.flop_counter import FlopCounterMode
 
 from adapterstilts.data.encode import encode_rows
@@ -53,13 +56,36 @@ OURS, DEFAULTS, BEST, OURS_LORA, PEFT = (
 #: Peer, which of ours it is beside, and how many times as many examples a second ours shall have.
 PAIRS = ((DEFAULTS, OURS, 2.5), (BEST, OURS, 1.2), (PEFT, OURS_LORA, None))
 LORA = {"r": 8, "alpha": 8}
+VOCABULARY = 40_000
+"""Tokens of the encoders with random weights: more would be memory only."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is run of an encoder: its sides, and what share of the rows."""
+
+    sides: tuple[str, ...]
+    share: float
+
+
+ENCODERS = {
+    "minilm-l6": Size((OURS, DEFAULTS, BEST, OURS_LORA, PEFT), 1.0),
+    "xlm-r-base-size": Size((OURS, DEFAULTS, BEST), 1 / 4),
+    "xlm-r-large-size": Size((OURS, DEFAULTS, BEST), 1 / 12),
+}
 
 
 class Sides:
-    """All sides on the same windows."""
+    """All sides on the same windows.
 
-    def __init__(self, given: argparse.Namespace) -> None:
-        self.given = given
+    Args:
+        given: the settings.
+        rows: of SQuAD, whose windows they train on.
+        backbone: name or folder.
+    """
+
+    def __init__(self, given: argparse.Namespace, rows: int, backbone: str) -> None:
+        self.given, self.backbone = given, backbone
         self.settings = TrainingSettings(
             epochs=1,
             evaluations=1,
@@ -68,9 +94,10 @@ class Sides:
             max_length=given.max_length,
             doc_stride=given.doc_stride,
         )
-        rows = load_rows(TASK, "train", ["en"], root=Path(given.data_root), max_examples=given.rows)
-        tokenizer = load_backbone(given.backbone).tokenizer
-        self.encoded: Encoded = encode_rows(rows, tokenizer, self.settings.encoding, training=True)
+        table = load_rows(TASK, "train", ["en"], root=Path(given.data_root), max_examples=rows)
+        loaded = load_backbone(backbone)
+        tokenizer, self.width = loaded.tokenizer, int(loaded.model.config.hidden_size)
+        self.encoded: Encoded = encode_rows(table, tokenizer, self.settings.encoding, training=True)
         names = ("input_ids", "token_type_ids", "attention_mask", "start_positions", "end_positions")
         features = self.encoded.features
         masks = [[1] * len(ids) for ids in features["input_ids"]]
@@ -100,7 +127,7 @@ class Sides:
         config = adapter_config_json(adapter)
         head = FORMATS[TASK.format].head(TASK)
         composed = build(
-            load_backbone(self.given.backbone), Composition(Nothing(), TASK.name, head, {TASK.name: config}), seed=0
+            load_backbone(self.backbone), Composition(Nothing(), TASK.name, head, {TASK.name: config}), seed=0
         )
         validate = lambda: {"f1": 0.0}  # noqa: E731  both sides are timed without validation
         return StiltsTrainer(composed, TASK, self.encoded, validate, self.settings, title="ours", output_dir=scratch)
@@ -109,7 +136,7 @@ class Sides:
         """Return adapters' trainer as run_qa.py makes it: padded to the greatest length, or grouped by length."""
         from adapters import AdapterTrainer, AutoAdapterModel
 
-        model = AutoAdapterModel.from_pretrained(str(locate(self.given.backbone)))
+        model = AutoAdapterModel.from_pretrained(str(locate(self.backbone)))
         model.add_adapter(TASK.name, config="seq_bn")
         model.add_qa_head(TASK.name)
         model.train_adapter(TASK.name)
@@ -120,7 +147,7 @@ class Sides:
         from peft import LoraConfig, TaskType, get_peft_model
         from transformers import AutoModelForQuestionAnswering, Trainer
 
-        model = AutoModelForQuestionAnswering.from_pretrained(str(locate(self.given.backbone)))
+        model = AutoModelForQuestionAnswering.from_pretrained(str(locate(self.backbone)))
         config = LoraConfig(
             task_type=TaskType.QUESTION_ANS, r=LORA["r"], lora_alpha=LORA["alpha"], target_modules=["query", "value"]
         )
@@ -171,28 +198,30 @@ def operations(sides: Sides) -> int:
     return int(counter.get_total_flops())
 
 
-def measure(given: argparse.Namespace) -> dict[str, Any]:
-    """Run all sides in turn."""
-    clock, sides = CLOCKS[given.clock], Sides(given)
-    names = [OURS, DEFAULTS, BEST] + ([OURS_LORA, PEFT] if find_spec("peft") else [])
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    losses: dict[str, float] = {}
-    rates = [matrix_rate(given.width, clock)]
-    for number in range(given.rounds):
-        for name in names if number % 2 == 0 else reversed(names):
-            taken, losses[name] = sides.run(name, clock)
-            seconds[name].append(taken)
-            print(f"{time.strftime('%H:%M:%S')}  round {number}  {name}: {taken:.1f} s", file=sys.stderr, flush=True)
-        rates.append(matrix_rate(given.width, clock))
-    bound = operations(sides) / max(rates)
-    lengths = sides.lengths
+def measure(encoder: str, given: argparse.Namespace) -> dict[str, Any]:
+    """Run all sides on an encoder in turn."""
+    clock, size = CLOCKS[given.clock], ENCODERS[encoder]
+    names = [name for name in size.sides if find_spec("peft") or name not in (OURS_LORA, PEFT)]
+    with tempfile.TemporaryDirectory() as folder:
+        if encoder.startswith("xlm-r"):
+            make_encoder(Path(folder), encoder.split("-")[2], vocabulary=VOCABULARY)
+        sides = Sides(given, round(given.rows * size.share), folder if encoder.startswith("xlm-r") else encoder)
+        seconds: dict[str, list[float]] = {name: [] for name in names}
+        losses: dict[str, float] = {}
+        rates = [matrix_rate(sides.width, clock)]
+        for number in range(given.rounds):
+            for name in names if number % 2 == 0 else reversed(names):
+                taken, losses[name] = sides.run(name, clock)
+                seconds[name].append(taken)
+                told = f"{time.strftime('%H:%M:%S')}  {encoder} round {number}  {name}: {taken:.1f} s"
+                print(told, file=sys.stderr, flush=True)
+            rates.append(matrix_rate(sides.width, clock))
+        bound = operations(sides) / max(rates)
     return {
-        "settings": {key: value for key, value in vars(given).items() if key not in ("data_root", "output")},
-        "machine": machine_facts("torch", "transformers", "adapters", *(["peft"] if PEFT in seconds else [])),
-        "threads": torch.get_num_threads(),
-        "clock": given.clock,
-        "windows": len(lengths),
-        "tokens": sum(lengths) / len(lengths),
+        "encoder": encoder,
+        "width": sides.width,
+        "windows": len(sides.lengths),
+        "tokens": sum(sides.lengths) / len(sides.lengths),
         "seconds": seconds,
         "losses": losses,
         "matrix_rate": max(rates),
@@ -200,51 +229,60 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def report(found: dict[str, Any]) -> str:
+def report(document: dict[str, Any]) -> str:
     """Return the document."""
-    given, seconds, count = found["settings"], found["seconds"], found["windows"]
-    command = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in sorted(given["typed"].items()))
-    lines = ["# A training step", "", f"Made by `python benchmarks/training.py{' ' + command if command else ''}`.", ""]
-    lines += [machine_line(found), ""]
+    given = document["settings"]
+    lines = ["# A training step", "", f"Made by `{document['command']}`.", "", machine_line(document), ""]
     lines += [
-        f"One epoch of {count} windows of SQuAD, {found['tokens']:.0f} tokens long in the mean and "
-        f"{given['max_length']} at most, in batches of {given['batch_size']}, {given['backbone']}, one adapter "
-        f"(`seq_bn`) and a head for questions, {given['rounds']} rounds. *Library* is adapters with its trainer: with "
-        "defaults, its example pads all to the greatest length; at its best it groups by length and pads to the "
-        f"longest of a batch. *PEFT* is LoRA (rank {LORA['r']}, query and value) with the Trainer of transformers, at "
-        "its best, beside our `lora`.",
+        f"One epoch of windows of SQuAD, {given['max_length']} tokens at most, in batches of {given['batch_size']}, "
+        f"one adapter (`seq_bn`) and a head for questions, {given['rounds']} rounds. *Library* is adapters with "
+        "its trainer: with defaults, its example pads all to the greatest length; at its best it groups by length and "
+        f"pads to the longest of a batch. *PEFT* is LoRA (rank {LORA['r']}, query and value) with the Trainer of "
+        "transformers, at its best, beside our `lora`. The bound is what the matrix products of our epoch take at the "
+        "best rate here of a product of 2048 x width and width x 4 width.",
+    ]
+    for found in document["records"]:
+        lines += section(found)
+    return "\n".join(lines) + "\n"
+
+
+def section(found: dict[str, Any]) -> list[str]:
+    """Return what is told of an encoder."""
+    seconds, count = found["seconds"], found["windows"]
+    lines = [
+        "",
+        f"## {found['encoder']}",
+        "",
+        f"{count} windows, {found['tokens']:.0f} tokens long in the mean.",
         "",
         "| peer | examples a second, peer | ours | ours / peer | asked | |",
         "|---|---:|---:|---|---:|---|",
     ]
     for peer, ours, goal in PAIRS:
         if peer not in seconds:
-            lines.append(f"| {peer} | not installed | | | | |")
             continue
         ratio = Spread.of([theirs / own for theirs, own in zip(seconds[peer], seconds[ours], strict=True)])
         met = "" if goal is None else "met" if ratio.median >= goal else "**not met**"
         theirs, own = (count / Spread.of(seconds[name]).median for name in (peer, ours))
-        lines.append(f"| {peer} | {theirs:.1f} | {own:.1f} | {ratio} | {goal or ''} | {met} |")
+        lines.append(f"| {peer} | {theirs:.2f} | {own:.2f} | {ratio} | {goal or ''} | {met} |")
     lines += ["", "| side | seconds | share of the bound | loss in the mean |", "|---|---|---:|---:|"]
     for name, taken in seconds.items():
         spread = Spread.of(taken)
         share = f"{found['bound_seconds'] / spread.median:.0%}" if name != PEFT and name != OURS_LORA else ""
         lines.append(f"| {name} | {spread} | {share} | {found['losses'][name]:.3f} |")
-    lines += [
+    return [
+        *lines,
         "",
-        f"The bound is {found['bound_seconds']:.1f} s: the matrix products of our epoch at "
-        f"{found['matrix_rate'] / 1e9:.0f} GFLOP/s, the best rate here of a product of 2048 x {given['width']} and "
-        f"{given['width']} x {4 * given['width']}.",
+        f"The bound is {found['bound_seconds']:.1f} s, at {found['matrix_rate'] / 1e9:.0f} GFLOP/s.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Measure, and write the document."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-root", default=os.environ.get("ADAPTERSTILTS_DATA_ROOT"))
-    parser.add_argument("--backbone", default="minilm-l6")
-    parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--encoders", default=",".join(ENCODERS), help="which of " + ", ".join(ENCODERS))
+    parser.add_argument("--rows", type=int, default=48, help="of SQuAD; the larger encoders get a share of them")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--learning-rate", type=float, default=1e-4)
@@ -256,22 +294,23 @@ def main() -> None:
     given = parser.parse_args()
     if not given.data_root:
         parser.error("give --data-root, a mirror of the Hub that has rajpurkar/squad")
-    standard = vars(parser.parse_args([]))
-    given.typed = {
-        name: value
-        for name, value in vars(given).items()
-        if value != standard[name] and name not in ("data_root", "output")
-    }
     logging.getLogger("adapters").setLevel(logging.ERROR)
     torch.set_num_threads(given.threads)
-    given.width = int(load_backbone(given.backbone).model.config.hidden_size)
-    found = measure(given)
-    found["settings"].pop("typed")
-    (given.output / "training.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    found["settings"]["typed"] = given.typed
-    text = report(found)
-    (given.output / "TRAINING.md").write_text(text, encoding="utf-8")
-    print(text)
+    command = " ".join(["python benchmarks/training.py", *sys.argv[1:]]) if sys.argv[1:] else "make bench-training"
+    records: list[dict[str, Any]] = []
+    document = {
+        "command": command,
+        "settings": {key: value for key, value in vars(given).items() if key not in ("data_root", "output")},
+        "machine": machine_facts("torch", "transformers", "adapters", *(["peft"] if find_spec("peft") else [])),
+        "threads": given.threads,
+        "clock": given.clock,
+        "records": records,
+    }
+    for encoder in given.encoders.split(","):
+        records.append(measure(encoder, given))
+        (given.output / "training.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        (given.output / "TRAINING.md").write_text(report(document), encoding="utf-8")
+    print(report(document))
 
 
 if __name__ == "__main__":
