@@ -100,20 +100,23 @@ class LargestOnCpu(Largest):
     def add(self, rows: slice, values: Tensor, first: int) -> None:
         """As in ``Largest``; rows may be the columns of a block, ``block.T``."""
         keys = self.keys[rows]
-        most = STRIDED_CHUNK if values.stride(0) == 1 else CHUNK
-        begun = first >= self.k
+        across, begun = values.stride(0) == 1, first >= self.k
+        most = STRIDED_CHUNK if across else CHUNK
         size = min(most, values.shape[1] if begun else _power_of_two(values.shape[1] // (2 * self.k)))
         whole = values.shape[1] // size * size
         chunks = values[:, :whole].unflatten(1, (-1, size))
-        maxima = _maxima(chunks)
+        # In the order of the memory, or it takes twenty times as long.
+        maxima = (chunks.permute(1, 2, 0).amax(dim=1).T if across else chunks.amax(dim=2)).numpy()
         if begun:
             bar = _values(keys[:, -1])
-            hits = np.flatnonzero(~(maxima <= bar[:, None]))  # an equal one comes too late; NaN is above all
+            over = ~(maxima <= bar[:, None])  # an equal one comes too late; NaN is above all
         else:
-            place = maxima.shape[1] - self.k
-            bar = np.partition(maxima, place)[:, place] if place >= 0 else np.full(len(keys), -np.inf, np.float32)
-            hits = np.flatnonzero(~(maxima < bar[:, None]))
-        row, chunk = np.divmod(hits, maxima.shape[1])
+            bar = _kth_largest(maxima, self.k)
+            over = ~(maxima < bar[:, None])
+        if across:
+            chunk, row = np.divmod(np.flatnonzero(over.T), over.shape[0])
+        else:
+            row, chunk = np.divmod(np.flatnonzero(over), over.shape[1])
         members = chunks.numpy()[row, chunk]
         hits, place_in = np.divmod(np.flatnonzero(~(members < bar[row, None])), size)
         if len(hits):
@@ -147,14 +150,13 @@ def _power_of_two(number: int) -> int:
     return 1 << max(0, number.bit_length() - 1)
 
 
-def _maxima(chunks: Tensor) -> Floats:
-    """Return the largest number of each chunk, shape (rows, chunks), of chunks of shape (rows, chunks, size)."""
-    if chunks.stride(0) == 1:  # in the order of the memory, or it takes twenty times as long
-        found = chunks.permute(1, 2, 0).amax(dim=1).T
-    else:
-        found = chunks.amax(dim=2)
-    maxima: Floats = found.contiguous().numpy()
-    return maxima
+def _kth_largest(maxima: Floats, k: int) -> Floats:
+    """Return the k-th largest of each row; where there are fewer, what is below all."""
+    place = maxima.shape[1] - k
+    if place < 0:
+        return np.full(len(maxima), -np.inf, np.float32)
+    found: Floats = np.partition(np.ascontiguousarray(maxima), place)[:, place]
+    return found
 
 
 def _merge(keys: Keys, rows: NDArray[np.int64], new: Keys) -> None:
@@ -162,27 +164,26 @@ def _merge(keys: Keys, rows: NDArray[np.int64], new: Keys) -> None:
 
     Args:
         keys: shape (rows, k).
-        rows: of each new key, ascending; at least one.
+        rows: of each new key, in any order; at least one.
         new: same length.
     """
     k = keys.shape[1]
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    order = np.sort((rows << 32) | np.arange(len(rows)))
+    rows, new = order >> 32, new[order & LAST]
+    starts = np.concatenate(([0], np.flatnonzero(rows[1:] != rows[:-1]) + 1))
     counts = np.diff(starts, append=len(rows))
-    few = counts <= 4 * k
-    groups = (few, ~few) if not few.all() else (few,)  # one long row must not make a long table of all
-    for group in groups:
-        touched, many, starting = rows[starts[group]], counts[group], starts[group]
-        if not len(touched):
-            continue
-        width = k + int(many.max())
-        table = np.full((len(touched), width), LOWEST)
-        table[:, :k] = keys[touched]
-        ends = np.cumsum(many)
-        within = np.arange(ends[-1]) - np.repeat(ends - many, many)
-        lines = np.repeat(np.arange(len(touched)) * width + k, many)
-        table.reshape(-1)[lines + within] = new[np.repeat(starting, many) + within]
-        table.sort(axis=1)
-        keys[touched] = table[:, : -k - 1 : -1]
+    long = counts > 4 * k
+    if long.any() and not long.all():  # one long row must not make a long table of all
+        of_long = np.repeat(long, counts)
+        for part in (of_long, ~of_long):
+            _merge(keys, rows[part], new[part])
+        return
+    touched, width = rows[starts], k + int(counts.max())
+    table = np.full((len(touched), width), LOWEST)
+    table[:, :k] = keys[touched]
+    table.reshape(-1)[np.arange(len(new)) + np.repeat(np.arange(len(touched)) * width + k - starts, counts)] = new
+    table.sort(axis=1)
+    keys[touched] = table[:, : -k - 1 : -1]
 
 
 def _keys(values: Floats, positions: NDArray[np.int64]) -> Keys:
