@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CHUNK, STRIDED_CHUNK = 64, 16
 """Numbers in a chunk at most, where they lie side by side and where each lies in another line of the cache."""
+FEW = 2**20
+"""Numbers in all, up to which two looks are not worth their overhead."""
 LOWEST = np.iinfo(np.int64).min
 """Below the key of any number."""
 LAST = 2**32 - 1
@@ -49,7 +51,8 @@ class Largest:
             values: shape (rows, width).
             first: position of their first column; all positions before it have come.
         """
-        found, at = _largest(values.contiguous(), min(self.k, values.shape[1]))
+        in_line = values if values.stride(1) == 1 else values.contiguous()
+        found, at = _largest(in_line, min(self.k, values.shape[1]))
         self.merge(rows, found, at + first)
 
     def merge(self, rows: slice, values: Tensor, positions: Tensor) -> None:
@@ -137,11 +140,11 @@ class LargestOnCpu(Largest):
         return torch.from_numpy(_values(self.keys)), torch.from_numpy(LAST - (self.keys & LAST))
 
 
-def largest(values: Tensor, positions: Tensor, k: int) -> Largest:
-    """Return the fastest ``Largest`` for values of this kind, whose arguments these are."""
+def largest(values: Tensor, positions: Tensor, k: int, *, coming: int) -> Largest:
+    """Return the fastest ``Largest`` for rows to which so many numbers will come; its arguments are the others."""
     import torch
 
-    fast = values.device.type == "cpu" and values.dtype == torch.float32
+    fast = values.device.type == "cpu" and values.dtype == torch.float32 and len(values) * coming > FEW
     return (LargestOnCpu if fast else Largest)(values, positions, k)
 
 

@@ -74,7 +74,8 @@ class Nearest:
         if not len(candidates):
             return
         height, width = _block_shape(len(candidates), self.block_values or block_size(self.queries.device))
-        best = largest(self.values, self.positions, min(self.k, self.seen + len(candidates)))
+        kept = min(self.k, self.seen + len(candidates))
+        best = largest(self.values, self.positions, kept, coming=len(candidates))
         product = _products(self.queries, min(height, len(self.queries)), width)
         for top in range(0, len(self.queries), height):
             rows = slice(top, top + height)
@@ -195,8 +196,8 @@ def nearest_both_ways(
     if engine == "faiss":
         return nearest(sources, targets, k, engine=engine), nearest(targets, sources, k, engine=engine)
     height, width = _block_shape(len(targets), block_values or block_size(sources.device))
-    forward = largest(*_nothing(sources), min(k, len(targets)))
-    backward = largest(*_nothing(targets), min(k, len(sources)))
+    forward = largest(*_nothing(sources), min(k, len(targets)), coming=len(targets))
+    backward = largest(*_nothing(targets), min(k, len(sources)), coming=len(sources))
     product = _products(sources, min(height, len(sources)), width)
     for top in range(0, len(sources), height):
         rows = slice(top, top + height)

@@ -93,9 +93,10 @@ def test_keys_are_ordered_as_values_and_positions(numbers: list[float]) -> None:
     np.testing.assert_array_equal(_values(keys), values)
 
 
-def test_the_fast_way_is_for_single_precision_on_a_cpu() -> None:
-    assert type(largest(*nothing(2, torch.float32), 1)) is LargestOnCpu
-    assert type(largest(*nothing(2, torch.float64), 1)) is Largest
+def test_the_fast_way_is_for_many_numbers_in_single_precision_on_a_cpu() -> None:
+    assert type(largest(*nothing(1025, torch.float32), 1, coming=1024)) is LargestOnCpu
+    assert type(largest(*nothing(1024, torch.float32), 1, coming=1024)) is Largest
+    assert type(largest(*nothing(1025, torch.float64), 1, coming=1024)) is Largest
     if torch.cuda.is_available():
-        values, positions = (part.cuda() for part in nothing(2, torch.float32))
-        assert type(largest(values, positions, 1)) is Largest
+        values, positions = (part.cuda() for part in nothing(1025, torch.float32))
+        assert type(largest(values, positions, 1, coming=1024)) is Largest

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapterstilts.errors import SettingsError
-from adapterstilts.evaluation import retrieval
-from adapterstilts.evaluation.largest import LargestOnCpu
+from adapterstilts.evaluation import largest, retrieval
+from adapterstilts.evaluation.largest import Largest
 from adapterstilts.evaluation.retrieval import (
     Nearest,
     block_size,
@@ -64,19 +64,19 @@ def test_candidates_may_come_in_parts(seed: int, n: int, parts: list[int], k: in
 
 def test_a_block_is_never_wider_than_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes: list[tuple[int, ...]] = []
-    whole = LargestOnCpu.add
+    whole = Largest.add
 
-    def noted(self: LargestOnCpu, rows: slice, values: torch.Tensor, first: int) -> None:
+    def noted(self: Largest, rows: slice, values: torch.Tensor, first: int) -> None:
         shapes.append(tuple(values.shape))
         whole(self, rows, values, first)
 
-    monkeypatch.setattr(LargestOnCpu, "add", noted)
+    monkeypatch.setattr(Largest, "add", noted)
     assert nearest(vectors(0, 5), vectors(1, 9), 2, block_values=8)[1].shape == (5, 2)
     assert shapes == [(4, 2), (4, 2), (4, 2), (4, 2), (4, 1), (1, 2), (1, 2), (1, 2), (1, 2), (1, 1)]
     assert block_size(torch.device("cpu")) == 2**22
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("dtype", "few"), [(torch.float32, 0), (torch.float32, 2**20), (torch.float64, 0)])
 @given(
     st.integers(0, 999),
     st.integers(1, 40),
@@ -85,7 +85,7 @@ def test_a_block_is_never_wider_than_it_may_be(monkeypatch: pytest.MonkeyPatch) 
     st.integers(1, 9000),
 )
 def test_of_equal_candidates_the_first_are_kept(
-    dtype: torch.dtype, seed: int, n: int, parts: list[int], k: int, block: int
+    dtype: torch.dtype, few: int, seed: int, n: int, parts: list[int], k: int, block: int
 ) -> None:
     """Products of small whole numbers are exact and often equal."""
     generator = torch.Generator().manual_seed(seed)
@@ -93,14 +93,23 @@ def test_of_equal_candidates_the_first_are_kept(
     candidates = torch.randint(-1, 2, (sum(parts), 2), generator=generator).to(dtype)
     products = queries @ candidates.T
     expected = products.argsort(dim=1, descending=True, stable=True)[:, :k]
-    found = Nearest(queries, k, block_values=block)
-    for part in candidates.split(parts):
-        found.add(part)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(largest, "FEW", few)
+        found = Nearest(queries, k, block_values=block)
+        for part in candidates.split(parts):
+            found.add(part)
+        forward, backward = nearest_both_ways(queries, candidates, k, block_values=block)
     assert found.positions.tolist() == expected.tolist()
     assert found.values.tolist() == products.gather(1, expected).tolist()
-    forward, backward = nearest_both_ways(queries, candidates, k, block_values=block)
     assert forward[1].tolist() == expected.tolist()
     assert backward[1].tolist() == products.T.argsort(dim=1, descending=True, stable=True)[:, :k].tolist()
+
+
+def test_large_pools_are_searched_as_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources, targets = unit(vectors(0, 700, 16)), unit(vectors(1, 2600, 16))
+    found = mined_pairs(sources, targets)
+    monkeypatch.setattr(largest, "FEW", 2**30)
+    assert [pair[1:] for pair in mined_pairs(sources, targets, block_values=2**16)] == [pair[1:] for pair in found]
 
 
 @given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 12), st.integers(1, 5), st.integers(1, 200))
