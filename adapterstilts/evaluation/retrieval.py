@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from adapterstilts.errors import SettingsError
+from adapterstilts.evaluation.largest import largest
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 NEIGHBOURS = 4
-BLOCK_VALUES = 2**20
-"""Similarities that are held at once on a CPU: 4 MiB of float32, still in the cache when they are compared."""
+BLOCK_VALUES = 2**22
+"""Similarities that are held at once on a CPU: 16 MiB of float32, still in the cache when they are compared."""
+LINE = 16
+"""Numbers left free between rows of a block on a CPU: 2,048 apart, those of a column share one place of the cache."""
 
 Engine = Literal["torch", "faiss"]
 ENGINES: tuple[Engine, ...] = ("torch", "faiss")
@@ -46,7 +49,8 @@ def unit(vectors: Tensor) -> Tensor:
 class Nearest:
     """The candidates with the largest inner product for each query, exactly, while candidates come a part at a time.
 
-    The products are worked out a block at a time, so that memory stays bounded whatever the number of candidates.
+    Of candidates with equal products those that came first are kept, and come first, whatever the blocks. Products are
+    worked out a block at a time, so that memory stays bounded whatever the number of candidates.
     """
 
     def __init__(
@@ -56,42 +60,41 @@ class Nearest:
 
         Args:
             queries: shape (n, hidden).
-            k: how many candidates to keep; fewer where there are fewer. With one, the first of equal ones is kept.
+            k: how many candidates to keep, at least one; fewer where there are fewer.
             block_values: products that are held at once; None takes what memory allows.
             engine: what works out the products; ``faiss`` may order equal candidates otherwise.
         """
-        import torch
-
         self.queries, self.k, self.engine, self.block_values = queries, k, engine, block_values
-        self.values = torch.empty((len(queries), 0), dtype=queries.dtype, device=queries.device)
-        """Products, largest first, shape (n, candidates kept)."""
-        self.positions = torch.empty((len(queries), 0), dtype=torch.long, device=queries.device)
-        """Places of the candidates, in the order in which they came."""
+        self.values, self.positions = _nothing(queries)
+        """Products, largest first, and places of the candidates, in the order in which they came: shape (n, kept)."""
         self.seen = 0
 
     def add(self, candidates: Tensor) -> None:
         """Weigh more candidates, shape (m, hidden), against those that were kept."""
-        import torch
-
+        if not len(candidates):
+            return
         height, width = _block_shape(len(candidates), self.block_values or block_size(self.queries.device))
         kept = min(self.k, self.seen + len(candidates))
-        values = self.queries.new_empty((len(self.queries), kept))
-        positions = torch.empty((len(self.queries), kept), dtype=torch.long, device=self.queries.device)
+        best = largest(self.values, self.positions, kept, coming=len(candidates))
+        product = _products(self.queries, min(height, len(self.queries)), width)
         for top in range(0, len(self.queries), height):
             rows = slice(top, top + height)
-            best = self.values[rows], self.positions[rows]
             for left in range(0, len(candidates), width):
-                found, at = self._of_block(self.queries[rows], candidates[left : left + width])
-                best = _best_of(best, (found, at + self.seen + left), self.k)
-            values[rows], positions[rows] = best
-        self.values, self.positions = values, positions
+                block, first = candidates[left : left + width], self.seen + left
+                if self.engine == "faiss":
+                    values, at = _faiss_nearest(self.queries[rows], block, min(self.k, len(block)))
+                    best.merge(rows, values, at + first)
+                else:
+                    best.add(rows, product(self.queries[rows], block), first)
+        self.values, self.positions = best.found()
         self.seen += len(candidates)
 
-    def _of_block(self, rows: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
-        k = min(self.k, len(block))
-        if self.engine == "faiss":
-            return _faiss_nearest(rows, block, k)
-        return _largest(rows @ block.T, k)
+
+def _nothing(queries: Tensor) -> tuple[Tensor, Tensor]:
+    """Return values and positions of no candidates, shape (n, 0)."""
+    import torch
+
+    return queries.new_empty((len(queries), 0)), torch.empty((len(queries), 0), dtype=torch.long, device=queries.device)
 
 
 def _block_shape(candidates: int, held: int) -> tuple[int, int]:
@@ -100,26 +103,23 @@ def _block_shape(candidates: int, held: int) -> tuple[int, int]:
     return max(1, held // width), width
 
 
-def _best_of(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], k: int) -> tuple[Tensor, Tensor]:
-    """Return the ``k`` best of two findings for each row, of equal ones those of the first: values and positions."""
+def _products(like: Tensor, height: int, width: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what works out the products of queries and candidates, at most so many, in memory of its own.
+
+    The products hold until the next ones are worked out.
+    """
     import torch
 
-    values, places = (torch.cat(both, dim=1) for both in zip(first, second, strict=True))
-    order = values.argsort(dim=1, descending=True, stable=True)[:, :k]
-    return values.gather(1, order), places.gather(1, order)
+    held = like.new_empty((height, width + LINE * (like.device.type == "cpu")))
 
+    def product(rows: Tensor, block: Tensor) -> Tensor:
+        return torch.mm(rows.detach(), block.detach().T, out=held[: len(rows), : len(block)])
 
-def _largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the ``k`` largest values of each row and where they are; with one, the first of equal ones."""
-    if k == 1:
-        at = values.argmax(dim=1, keepdim=True)
-        return values.gather(1, at), at
-    found = values.topk(k, dim=1)
-    return found.values, found.indices
+    return product
 
 
 def block_size(device: torch.device) -> int:
-    """Return how many float32 products to hold at once: 4 MiB of them, or a 16th of the free memory of a GPU."""
+    """Return how many float32 products to hold at once: 16 MiB of them, or a 16th of the free memory of a GPU."""
     import torch
 
     if device.type != "cuda":
@@ -193,38 +193,20 @@ def nearest_both_ways(
         sources, targets: shapes (n, hidden) and (m, hidden), n and m above 0.
         k, block_values, engine: as for ``Nearest``.
     """
-    import torch
-
     if engine == "faiss":
         return nearest(sources, targets, k, engine=engine), nearest(targets, sources, k, engine=engine)
-    device = sources.device
-    height, width = _block_shape(len(targets), block_values or block_size(device))
-
-    def nothing(queries: int) -> tuple[Tensor, Tensor]:
-        return sources.new_empty((queries, 0)), torch.empty((queries, 0), dtype=torch.long, device=device)
-
-    columns = [slice(left, left + width) for left in range(0, len(targets), width)]
-    backward = [nothing(len(targets[column])) for column in columns]
-    forward = []
-    held = sources.new_empty(height * width)
+    height, width = _block_shape(len(targets), block_values or block_size(sources.device))
+    forward = largest(*_nothing(sources), min(k, len(targets)), coming=len(targets))
+    backward = largest(*_nothing(targets), min(k, len(sources)), coming=len(sources))
+    product = _products(sources, min(height, len(sources)), width)
     for top in range(0, len(sources), height):
-        rows = sources[top : top + height]
-        best = nothing(len(rows))
-        for number, column in enumerate(columns):
-            block = targets[column]
-            products = held[: len(rows) * len(block)].view(len(rows), len(block))
-            torch.mm(rows, block.T, out=products)
-            values, at = _largest(products, min(k, len(block)))
-            best = _best_of(best, (values, at + column.start), k)
-            values, at = _largest(products.T.contiguous(), min(k, len(rows)))
-            backward[number] = _best_of(backward[number], (values, at + top), k)
-        forward.append(best)
-
-    def joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        values, places = zip(*parts, strict=True)
-        return torch.cat(values), torch.cat(places)
-
-    return joined(forward), joined(backward)
+        rows = slice(top, top + height)
+        for left in range(0, len(targets), width):
+            columns = slice(left, left + width)
+            products = product(sources[rows], targets[columns])
+            forward.add(rows, products, left)
+            backward.add(columns, products.T, top)
+    return forward.found(), backward.found()
 
 
 def nearest_pairs(
@@ -261,27 +243,32 @@ def mined_pairs(
         k: neighbours.
         block_values, engine: as for ``Nearest``.
     """
+    import torch
+
     sources, targets = unit(sources), unit(targets)
     (forward, forward_at), (backward, backward_at) = nearest_both_ways(
         sources, targets, k, block_values=block_values, engine=engine
     )
     source_means, target_means = forward.mean(dim=1), backward.mean(dim=1)
 
-    def best(cosines: Tensor, own: Tensor, others: Tensor, at: Tensor) -> tuple[list[float], list[int]]:
+    def best(cosines: Tensor, own: Tensor, others: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
         margins = cosines / ((own[:, None] + others[at]) / 2).clamp(min=1e-9)
         scores, column = margins.max(dim=1)
-        return scores.tolist(), at.gather(1, column[:, None])[:, 0].tolist()
+        return scores, at.gather(1, column[:, None])[:, 0]
 
-    scores, found = best(forward, source_means, target_means, forward_at)
-    pairs = [Pair(score, source, target) for source, (score, target) in enumerate(zip(scores, found, strict=True))]
-    scores, found = best(backward, target_means, source_means, backward_at)
-    pairs += [Pair(score, source, target) for target, (score, source) in enumerate(zip(scores, found, strict=True))]
+    forward_scores, forward_at = best(forward, source_means, target_means, forward_at)
+    backward_scores, backward_at = best(backward, target_means, source_means, backward_at)
+    scores = torch.cat([forward_scores, backward_scores])
+    source = torch.cat([torch.arange(len(sources), device=scores.device), backward_at])
+    target = torch.cat([forward_at, torch.arange(len(targets), device=scores.device)])
+    order = (source * len(targets) + target).argsort()
+    order = order[scores[order].argsort(descending=True, stable=True)]
     used = [False] * len(sources), [False] * len(targets)
     taken = []
-    for pair in sorted(pairs, key=lambda pair: (-pair.score, pair.source, pair.target)):
-        if not used[0][pair.source] and not used[1][pair.target]:
-            used[0][pair.source] = used[1][pair.target] = True
-            taken.append(pair)
+    for pair in zip(*(column[order].tolist() for column in (scores, source, target)), strict=True):
+        if not used[0][pair[1]] and not used[1][pair[2]]:
+            used[0][pair[1]] = used[1][pair[2]] = True
+            taken.append(Pair(*pair))
     return taken
 
 

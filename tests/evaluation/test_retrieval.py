@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapterstilts.errors import SettingsError
-from adapterstilts.evaluation import retrieval
+from adapterstilts.evaluation import largest, retrieval
+from adapterstilts.evaluation.largest import Largest
 from adapterstilts.evaluation.retrieval import (
     Nearest,
     block_size,
@@ -63,16 +64,52 @@ def test_candidates_may_come_in_parts(seed: int, n: int, parts: list[int], k: in
 
 def test_a_block_is_never_wider_than_it_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes: list[tuple[int, ...]] = []
-    whole = Nearest._of_block
+    whole = Largest.add
 
-    def noted(self: Nearest, rows: torch.Tensor, block: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        shapes.append((len(rows), len(block)))
-        return whole(self, rows, block)
+    def noted(self: Largest, rows: slice, values: torch.Tensor, first: int) -> None:
+        shapes.append(tuple(values.shape))
+        whole(self, rows, values, first)
 
-    monkeypatch.setattr(Nearest, "_of_block", noted)
+    monkeypatch.setattr(Largest, "add", noted)
     assert nearest(vectors(0, 5), vectors(1, 9), 2, block_values=8)[1].shape == (5, 2)
     assert shapes == [(4, 2), (4, 2), (4, 2), (4, 2), (4, 1), (1, 2), (1, 2), (1, 2), (1, 2), (1, 1)]
-    assert block_size(torch.device("cpu")) == 2**20
+    assert block_size(torch.device("cpu")) == 2**22
+
+
+@pytest.mark.parametrize(("dtype", "few"), [(torch.float32, 0), (torch.float32, 2**20), (torch.float64, 0)])
+@given(
+    st.integers(0, 999),
+    st.integers(1, 40),
+    st.lists(st.integers(0, 150), min_size=1, max_size=3).filter(any),
+    st.integers(1, 9),
+    st.integers(1, 9000),
+)
+def test_of_equal_candidates_the_first_are_kept(
+    dtype: torch.dtype, few: int, seed: int, n: int, parts: list[int], k: int, block: int
+) -> None:
+    """Products of small whole numbers are exact and often equal."""
+    generator = torch.Generator().manual_seed(seed)
+    queries = torch.randint(-1, 2, (n, 2), generator=generator).to(dtype)
+    candidates = torch.randint(-1, 2, (sum(parts), 2), generator=generator).to(dtype)
+    products = queries @ candidates.T
+    expected = products.argsort(dim=1, descending=True, stable=True)[:, :k]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(largest, "FEW", few)
+        found = Nearest(queries, k, block_values=block)
+        for part in candidates.split(parts):
+            found.add(part)
+        forward, backward = nearest_both_ways(queries, candidates, k, block_values=block)
+    assert found.positions.tolist() == expected.tolist()
+    assert found.values.tolist() == products.gather(1, expected).tolist()
+    assert forward[1].tolist() == expected.tolist()
+    assert backward[1].tolist() == products.T.argsort(dim=1, descending=True, stable=True)[:, :k].tolist()
+
+
+def test_large_pools_are_searched_as_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources, targets = unit(vectors(0, 700, 16)), unit(vectors(1, 2600, 16))
+    found = mined_pairs(sources, targets)
+    monkeypatch.setattr(largest, "FEW", 2**30)
+    assert [pair[1:] for pair in mined_pairs(sources, targets, block_values=2**16)] == [pair[1:] for pair in found]
 
 
 @given(st.integers(0, 999), st.integers(1, 9), st.integers(1, 12), st.integers(1, 5), st.integers(1, 200))
@@ -109,12 +146,6 @@ def test_an_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_engine("torch") == "torch"
 
 
-@pytest.mark.parametrize("block", [1, 2, 100])
-def test_of_equal_candidates_the_first_is_taken(block: int) -> None:
-    candidates = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
-    assert nearest(torch.tensor([[1.0, 0.0]]), candidates, 1, block_values=block)[1].tolist() == [[1]]
-
-
 @given(st.integers(0, 999), st.integers(0, 9), sizes)
 def test_the_nearest_by_cosine(seed: int, n: int, m: int) -> None:
     sources, targets = vectors(seed, n), vectors(seed + 1, m) * 3
@@ -128,6 +159,12 @@ def test_the_nearest_by_cosine(seed: int, n: int, m: int) -> None:
 
 def test_a_vector_of_zeros_is_no_fault() -> None:
     assert unit(torch.tensor([[0.0, 0.0], [0.0, 2.0]])).tolist() == [[0.0, 0.0], [0.0, 1.0]]
+
+
+def test_of_equal_margins_the_first_sentences_are_taken() -> None:
+    sources, targets = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    found = mined_pairs(sources, targets, k=1)
+    assert [pair[1:] for pair in found] == [(0, 1), (1, 0)]
 
 
 def slow_mining(sources: torch.Tensor, targets: torch.Tensor, k: int) -> list[tuple[float, int, int]]:
