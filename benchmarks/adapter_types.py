@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from adapterstilts.data.rows import rows_kept
 from adapterstilts.errors import AdapterStiltsError
 from adapterstilts.evaluation.zero_shot import EvaluationRequest, run_evaluation
 from adapterstilts.store.artifacts import Store
@@ -150,6 +151,7 @@ def report(table: Mapping[str, Mapping[str, Outcome]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+@rows_kept()
 def main() -> None:
     """Try every kind, and write the document."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
