@@ -67,9 +67,9 @@ def report(document: dict[str, Any]) -> str:
         "",
         f"Made by `{document['command']}`: one seed, at most {document['rows']} training rows a target; for "
         f"questions about texts {SPANS['epochs']} epochs and {SPANS['max_eval_examples']} rows a language. Mean over "
-        "all languages; difference to the same target adapter without intermediate task. **Bold**: its 95 % interval over "
-        "examples excludes zero. *: the target trains on the same data. In parentheses: what an intermediate adapter scores "
-        "on validation rows of its own task, which says whether it learnt it.",
+        "all languages; difference to the same target adapter without intermediate task. **Bold**: its 95 % interval "
+        "over examples excludes zero. *: the target trains on the same data. In parentheses: what an intermediate "
+        "adapter scores on validation rows of its own task, which says whether it learnt it.",
         "",
         "| | " + " | ".join(TARGETS) + " |",
         "|---" * (1 + len(TARGETS)) + "|",
