@@ -9,6 +9,7 @@ refused is listed with the message.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -116,6 +117,21 @@ def row_of(kind: str, folder: Path) -> dict[str, Outcome]:
     return found
 
 
+def cause(refusal: str, kind: str) -> str:
+    """Return why something is refused, without the names of the one case that it was seen in."""
+    text = refusal.replace(f"'{kind}'", "'KIND'").replace("|", "/")
+    text = re.sub(r"is a \S+ adapter;", "is of another kind;", text)
+    _, found, effects = text.partition(" cannot work: ")
+    if found:
+        effects = re.sub(r" \(such as '[^']*'\)", "", effects)
+        effects = re.sub(r"\d+ of the \d+ tensors of '[^']*'", "some tensors of an adapter", effects)
+        effects = re.sub(r"'(adapters/[^']*|fusion)' has", "an adapter or the fusion has", effects)
+        first, stop, rest = effects.partition(". ")
+        text = "; ".join(dict.fromkeys(first.split("; "))) + stop + rest
+        return text[0].upper() + text[1:]
+    return text
+
+
 def report(table: Mapping[str, Mapping[str, Outcome]]) -> str:
     """Return the document."""
     reasons: dict[str, int] = {}
@@ -125,8 +141,7 @@ def report(table: Mapping[str, Mapping[str, Outcome]]) -> str:
             return ""
         if not outcome.refused:
             return "yes"
-        reason = outcome.refused.replace(f"'{kind}'", "'KIND'").replace("|", "/")
-        return f"no [{reasons.setdefault(reason, len(reasons) + 1)}]"
+        return f"no [{reasons.setdefault(cause(outcome.refused, kind), len(reasons) + 1)}]"
 
     lines = ["# Kinds of adapters", ""]
     lines += [
