@@ -14,7 +14,7 @@ from toy_stages import TINY
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import load_rows
 from adapterstilts.errors import ArtifactError, ExpressionError, SettingsError
-from adapterstilts.evaluation import zero_shot
+from adapterstilts.evaluation import answering
 from adapterstilts.evaluation.answering import answers_of, encoding_settings
 from adapterstilts.evaluation.fusion_attention import run_attention
 from adapterstilts.evaluation.inference import mean_logits, predict_by_language
@@ -82,9 +82,9 @@ def test_each_member_of_an_ensemble_answers_on_the_adapters(tmp_path: Path, monk
     seen: list[Any] = []
     told: dict[str, Any] = {"title": "", "batch_size": 4, "precision": "fp32", "reporter": Reporter()}
     with monkeypatch.context() as patch:
-        patch.setattr(zero_shot, "decoded", lambda rows, encoded, logits, *_: seen.append(logits))
-        answers_of(ensemble, rows, adapters=adapters, **told)
-        answers_of(ensemble, rows, **told)
+        patch.setattr(answering, "decoded", lambda rows, encoded, logits, *_: seen.append(logits))
+        list(answers_of([ensemble], rows, adapters=adapters, **told))
+        list(answers_of([ensemble], rows, **told))
     swapped, plain = seen
     for one, two in zip(swapped, mean_logits(found), strict=True):
         np.testing.assert_array_equal(one, two)
@@ -236,6 +236,6 @@ def test_where_none_has_its_own_nothing_is_swapped(tmp_path: Path) -> None:
     own = own_language(artifact)
     logits = predict_by_language(model, rows.table["language"][:], encoded, dict.fromkeys(rows.languages, own))
     told: dict[str, Any] = {"title": "", "batch_size": 32, "precision": "fp32", "reporter": Reporter()}
-    answers, _ = answers_of(artifact, rows, **told)
-    assert answers == decoded(rows, encoded, logits, encoding_settings(artifact))
+    (answered,) = answers_of([artifact], rows, **told)
+    assert answered.answers == decoded(rows, encoded, logits, encoding_settings(artifact))
     assert all(np.isfinite(values).all() for values in logits)

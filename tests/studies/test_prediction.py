@@ -294,9 +294,9 @@ def test_brackets_too_deep_to_be_read_are_a_fault_of_their_line() -> None:
 
 
 def test_faults_are_told_before_a_model_is_loaded(shelf: dict[str, Artifact], monkeypatch: pytest.MonkeyPatch) -> None:
-    from adapterstilts.evaluation import zero_shot
+    from adapterstilts.evaluation import answering
 
-    monkeypatch.setattr(zero_shot, "load_backbone_of", lambda *_: pytest.fail("the backbone was loaded"))
+    monkeypatch.setattr(answering, "load_backbone_of", lambda *_: pytest.fail("the backbone was loaded"))
     with pytest.raises(DataFormatError, match="line 1"):
         answers(shelf["xnli"], "{}")
 

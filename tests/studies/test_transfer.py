@@ -98,9 +98,9 @@ def test_stages_tell_what_was_done(composed: Transfer) -> None:
 def test_the_same_call_again_takes_everything_from_the_store(
     composed: Transfer, shelf: Path, common: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapterstilts.evaluation import zero_shot
+    from adapterstilts.evaluation import answering
 
-    monkeypatch.setattr(zero_shot, "load_backbone_of", saved.read_composition)  # of no use to anyone
+    monkeypatch.setattr(answering, "load_backbone_of", saved.read_composition)  # of no use to anyone
     before = kept_in(shelf)
     again = compose("mnli+squad", target="xnli", **common, store=shelf, seeds=(0, 1), max_eval_examples=15)
     assert {stage["state"] for stage in again.stages} == {"reused"}

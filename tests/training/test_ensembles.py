@@ -14,7 +14,7 @@ import pytest
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.errors import ArtifactError, ExpressionError
-from adapterstilts.evaluation import zero_shot
+from adapterstilts.evaluation import answering
 from adapterstilts.evaluation.answering import encoding_settings
 from adapterstilts.evaluation.inference import predict_logits
 from adapterstilts.evaluation.kept import predictions_file
@@ -133,7 +133,7 @@ def test_one_member_at_a_time_is_in_memory(
         seen.append(weakref.ref(next(composed.model.parameters())))
         return composed
 
-    monkeypatch.setattr(zero_shot, "load_composed", loaded)
+    monkeypatch.setattr(answering, "load_composed", loaded)
     run_evaluation(ensemble, EvaluationRequest(root=toy_mirror, languages=("en",)), store)
     assert len(seen) == 2
 
