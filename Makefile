@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test real check format soak bench bench-training bench-fusion bench-evaluation bench-rates \
+.PHONY: help demo install test real check format soak bench bench-command bench-training bench-fusion bench-evaluation bench-rates \
 	bench-second bench-memory lab-check lab-grid adapter-types constraints wheel try-wheel clean
 
 help:  ## list the targets
@@ -54,7 +54,9 @@ soak: $(STAMP)  ## two hundred processes killed at random moments, five hundred 
 	ADAPTERSTILTS_KILLS=200 ADAPTERSTILTS_DAMAGES=500 $(BIN)/python -m pytest --timeout 7200 tests/test_killed.py \
 	  tests/cli/test_pull_damaged.py
 
-bench: $(STAMP)  ## run the benchmarks (one of them needs ADAPTERSTILTS_DATA_ROOT)
+bench: bench-command bench-training bench-fusion bench-evaluation bench-rates bench-second bench-memory  ## all benchmarks, one after the other: hours on an idle machine
+
+bench-command: $(STAMP)  ## start-up, and our command beside a script written by hand (ADAPTERSTILTS_DATA_ROOT)
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/hand_written.py
 
