@@ -1,7 +1,8 @@
 """Our command beside a script written by hand with the adapters library and its trainer: same settings, same score?
 
-Run ``make bench-command``, or this file with other sizes. The part by hand does what a careful user would write after the
-examples of transformers and adapters: windows, training, n-best post-processing, SQuAD's F1. It shares no code with us.
+Run ``make bench-command``, or this file with other sizes. The part by hand does what a careful user would write after
+the examples of transformers and adapters: windows, training, n-best post-processing, SQuAD's F1. It shares no code with
+us.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 import time
@@ -56,6 +57,17 @@ OURS, DEFAULTS, BEST, OURS_LORA, PEFT = (
 #: Peer, which of ours it is beside, and how many times as many examples a second ours shall have.
 PAIRS = ((DEFAULTS, OURS, 2.5), (BEST, OURS, 1.2), (PEFT, OURS_LORA, None))
 LORA = {"r": 8, "alpha": 8}
+OPERATIONS = {
+    "matrix products": r"^aten::(mm|addmm|bmm|baddbmm)$",
+    "softmax": r"softmax",
+    "GELU": r"gelu",
+    "layer norms": r"layer_norm",
+    "random numbers": r"random|bernoulli|dropout",
+    "adding, multiplying, comparing": r"^aten::(add|mul|div|sub|lt|ge|bitwise|where|masked_fill|threshold|relu)",
+    "copying": r"copy_|cat$|fill_|zero_|clone|contiguous",
+}
+"""What a profile is told by: the first pattern that is found in the name of an operation."""
+REST = "all else"
 VOCABULARY = 40_000
 """Tokens of the encoders with random weights: more would be memory only."""
 
@@ -198,6 +210,23 @@ def operations(sides: Sides) -> int:
     return int(counter.get_total_flops())
 
 
+def profile(sides: Sides) -> dict[str, float]:
+    """Return the shares of our step's time by what is done, the largest first."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiling
+
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = sides.ours("seq_bn", scratch)
+        with profiling(activities=[ProfilerActivity.CPU]) as found:
+            trainer.fit()
+    spent = dict.fromkeys([*OPERATIONS, REST], 0.0)
+    for item in found.key_averages():
+        name = next((name for name, pattern in OPERATIONS.items() if re.search(pattern, item.key)), REST)
+        spent[name] += item.self_cpu_time_total
+    total = sum(spent.values())
+    return {name: round(spent[name] / total, 4) for name in sorted(spent, key=lambda name: -spent[name])}
+
+
 def measure(encoder: str, given: argparse.Namespace) -> dict[str, Any]:
     """Run all sides on an encoder in turn."""
     clock, size = CLOCKS[given.clock], ENCODERS[encoder]
@@ -216,7 +245,7 @@ def measure(encoder: str, given: argparse.Namespace) -> dict[str, Any]:
                 told = f"{time.strftime('%H:%M:%S')}  {encoder} round {number}  {name}: {taken:.1f} s"
                 print(told, file=sys.stderr, flush=True)
             rates.append(matrix_rate(sides.width, clock))
-        bound = operations(sides) / max(rates)
+        bound, parts = operations(sides) / max(rates), profile(sides)
     return {
         "encoder": encoder,
         "width": sides.width,
@@ -226,6 +255,7 @@ def measure(encoder: str, given: argparse.Namespace) -> dict[str, Any]:
         "losses": losses,
         "matrix_rate": max(rates),
         "bound_seconds": bound,
+        "profile": parts,
     }
 
 
@@ -273,7 +303,8 @@ def section(found: dict[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        f"The bound is {found['bound_seconds']:.1f} s, at {found['matrix_rate'] / 1e9:.0f} GFLOP/s.",
+        f"The bound is {found['bound_seconds']:.1f} s, at {found['matrix_rate'] / 1e9:.0f} GFLOP/s. Where our time "
+        "goes: " + ", ".join(f"{name} {share:.0%}" for name, share in found["profile"].items()) + ".",
     ]
 
 
