@@ -5,10 +5,13 @@ its own, one after the other, and attention with dropout takes a path that check
 scores in turn. The model is the same here:
 
 - Each value is kept with probability 1 - t / 65536, where t is the nearest whole number to 65536 p, and then divided by
-  that very probability, so that the expectation is exact. (For p = 0.1: 0.1000061.) Sixteen bits a value come from the
-  random numbers of torch, whose state is what a checkpoint keeps.
+  that very probability, so that the expectation is exact. (For p = 0.1: 0.1000061.) Sixteen bits a value come from
+  SFC64 (Doty-Humphrey 2013, in PractRand), numpy's fastest generator, a third of the time of torch's. Each call begins
+  one anew from a number that torch draws, whose state is what a checkpoint keeps.
 - Attention, softmax(Q K^T s + M) V with dropout on the weights (Vaswani et al. 2017, section 3.2.1), is worked out one
   sequence at a time, while its scores are in the cache, with the derivative written out.
+
+- Query, key and value are not copied. The adapters library repeats them once, in case that blocks run in parallel.
 
 ``FastDropout`` is a context: what runs in it calls ``torch.nn.functional`` as always. What it does not cover (other
 devices and precisions, causal or boolean masks, work in place) goes to torch.
@@ -19,6 +22,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -27,7 +31,7 @@ from torch.overrides import TorchFunctionMode
 
 LEVELS = 2**16
 PER_DRAW = 4
-"""Values whose fate is drawn from one number of 64 bits."""
+"""Values whose fate one number of 64 bits decides."""
 KEPT_WEIGHTS = 2**23
 """Weights of one call of attention that are kept for the backward pass, at most: 32 MiB in single precision."""
 DTYPES = (torch.float32, torch.float64)
@@ -43,6 +47,8 @@ class FastDropout(TorchFunctionMode):
             return dropout(*args, **options)
         if func is functional.scaled_dot_product_attention:
             return attention(*args, **options)
+        if func is Tensor.repeat and not options and set(args[1:]) == {1} and len(args) == 1 + args[0].ndim:
+            return args[0]
         return func(*args, **options)
 
 
@@ -85,36 +91,33 @@ def _covered(p: float, *tensors: Tensor) -> bool:
     return same and 0 < round(p * LEVELS) < LEVELS and not torch.is_autocast_enabled("cpu")
 
 
-def _drawn(shape: tuple[int, ...], p: float) -> tuple[Tensor, int, float]:
+def _drawn(shape: tuple[int, ...], p: float) -> tuple[Tensor, float]:
     """Draw the fate of values.
 
     Returns:
-        a whole number for each value, evenly from -32768 to 32767; the least that a value that is kept has; and what
-        such a value is multiplied by.
+        1 for each value that is kept and 0 for the others, a byte each: truths take several times as long to write, and
+        to make factors of; and what a value that is kept is multiplied by.
     """
     count = math.prod(shape)
     dropped = round(p * LEVELS)
-    draws = torch.empty(-(-count // PER_DRAW), dtype=torch.int64).random_(-(2**63), None)
-    return draws.view(torch.int16)[:count].view(shape), dropped - LEVELS // 2, LEVELS / (LEVELS - dropped)
-
-
-def _ones(fate: Tensor, least: int, into: Tensor) -> Tensor:
-    """Write 1 for each value that is kept and 0 for the others: a fifth of the time that truths take as a factor."""
-    return torch.ge(fate, least, out=into)
+    begin = int(torch.empty((), dtype=torch.int64).random_())
+    draws = np.random.SFC64(begin).random_raw(-(-count // PER_DRAW))
+    kept = draws.view(np.int16)[:count] >= np.int16(dropped - LEVELS // 2)
+    return torch.from_numpy(kept.view(np.uint8)).view(shape), LEVELS / (LEVELS - dropped)
 
 
 class _Dropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, p: float) -> Tensor:
-        fate, least, ctx.factor = _drawn(tuple(values.shape), p)
-        ctx.save_for_backward(fate >= least)
-        return _ones(fate, least, torch.empty_like(values)).mul_(ctx.factor).mul_(values)
+        kept, ctx.factor = _drawn(tuple(values.shape), p)
+        ctx.save_for_backward(kept)
+        return torch.empty_like(values).copy_(kept).mul_(ctx.factor).mul_(values)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         (kept,) = ctx.saved_tensors
-        return _ones(kept, 1, torch.empty_like(gradient)).mul_(ctx.factor).mul_(gradient), None
+        return torch.empty_like(gradient).copy_(kept).mul_(ctx.factor).mul_(gradient), None
 
 
 class _Attention(torch.autograd.Function):
@@ -134,23 +137,23 @@ class _Attention(torch.autograd.Function):
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, p: float, scale: float
     ) -> Tensor:
         shape = (*query.shape[:3], key.shape[2])
-        fate, least, ctx.factor = _drawn(shape, p)
+        kept, ctx.factor = _drawn(shape, p)
         scaled = query * scale
         result = torch.empty_like(query)
-        small = fate.numel() <= KEPT_WEIGHTS
+        small = kept.numel() <= KEPT_WEIGHTS
         every = query.new_empty(shape if small else (0,))
         for place in range(len(query)):
             scores = _scores(scaled, key, mask, place)
             weights = torch.softmax(scores, -1, out=every[place] if small else torch.empty_like(scores))
-            result[place] = _ones(fate[place], least, scores).mul_(weights) @ value[place]
-        ctx.save_for_backward(scaled, key, value, every, fate >= least, *(() if mask is None else (mask,)))
+            result[place] = scores.copy_(kept[place]).mul_(weights) @ value[place]
+        ctx.save_for_backward(scaled, key, value, every, kept, *(() if mask is None else (mask,)))
         ctx.scale = scale
         return result.mul_(ctx.factor)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        scaled, key, value, every, fate, *masks = ctx.saved_tensors
+        scaled, key, value, every, fates, *masks = ctx.saved_tensors
         gradient = gradient * ctx.factor
         of_query, of_key, of_value = torch.empty_like(scaled), torch.empty_like(key), torch.empty_like(value)
         for place in range(len(scaled)):
@@ -158,7 +161,7 @@ class _Attention(torch.autograd.Function):
                 weights = every[place]
             else:
                 weights = _scores(scaled, key, masks[0] if masks else None, place).softmax(-1)
-            kept = _ones(fate[place], 1, torch.empty_like(weights))
+            kept = torch.empty_like(weights).copy_(fates[place])
             of_weights = (gradient[place] @ value[place].transpose(-1, -2)).mul_(kept)
             of_value[place] = kept.mul_(weights).transpose(-1, -2) @ gradient[place]
             of_scores = torch._softmax_backward_data(of_weights, weights, -1, weights.dtype)
