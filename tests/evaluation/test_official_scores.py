@@ -207,6 +207,9 @@ def test_mlqa_knows_seven_languages_and_no_question_without_an_answer() -> None:
         metric.score(said(["a"]), [question(0, ["a"], language="sw")])
     with pytest.raises(DataFormatError, match=r"'0' has no gold answer"):
         metric.score(said(["a"]), [question(0, [], language="de")])
+    lab = question(0, ["the cat"], language="qob")
+    assert metric.score(said(["The  cat."]), [lab])["exact_match"] == 100
+    assert metric.score(said(["cat"]), [lab])["f1"] == pytest.approx(200 / 3), "no word of the lab is an article"
 
 
 # CCG, Tatoeba, BUCC
