@@ -9,8 +9,8 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test real check format soak bench bench-command bench-training bench-fusion bench-evaluation bench-rates \
-	bench-second bench-memory lab-check lab-grid adapter-types constraints wheel try-wheel clean
+.PHONY: help demo install test real check format soak bench bench-command bench-training bench-fusion bench-evaluation bench-pass \
+	bench-rates bench-second bench-memory lab-check lab-grid adapter-types constraints wheel try-wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ soak: $(STAMP)  ## two hundred processes killed at random moments, five hundred 
 	ADAPTERSTILTS_KILLS=200 ADAPTERSTILTS_DAMAGES=500 $(BIN)/python -m pytest --timeout 7200 tests/test_killed.py \
 	  tests/cli/test_pull_damaged.py
 
-bench: bench-command bench-training bench-fusion bench-evaluation bench-rates bench-second bench-memory  ## all benchmarks, one after the other: hours on an idle machine
+bench: bench-command bench-training bench-fusion bench-evaluation bench-pass bench-rates bench-second bench-memory  ## all benchmarks, one after the other: hours on an idle machine
 
 bench-command: $(STAMP)  ## start-up, and our command beside a script written by hand (ADAPTERSTILTS_DATA_ROOT)
 	$(BIN)/python benchmarks/startup.py
@@ -68,6 +68,9 @@ bench-fusion: $(STAMP)  ## our fusion of adapters beside the library's, into ben
 
 bench-evaluation: $(STAMP)  ## our evaluation beside the libraries', into benchmarks/EVALUATION.md (ADAPTERSTILTS_DATA_ROOT, faiss): 40 minutes
 	$(BIN)/python benchmarks/evaluation.py
+
+bench-pass: $(STAMP)  ## several compositions in one pass, into benchmarks/ONE_PASS.md (ADAPTERSTILTS_DATA_ROOT)
+	$(BIN)/python benchmarks/one_pass.py
 
 bench-rates: $(STAMP)  ## five learning rates with dropped layers beside adapters' own trainer, into benchmarks/LEARNING_RATES.md (needs ADAPTERSTILTS_DATA_ROOT)
 	$(BIN)/python benchmarks/learning_rates.py
