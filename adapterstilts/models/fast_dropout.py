@@ -173,4 +173,8 @@ class _Attention(torch.autograd.Function):
 def _scores(scaled: Tensor, key: Tensor, mask: Tensor | None, place: int) -> Tensor:
     """Return what softmax takes of one sequence, (heads, length, keys)."""
     scores = scaled[place] @ key[place].transpose(-1, -2)
-    return scores if mask is None else scores.add_(mask[place])
+    if mask is None:
+        return scores
+    own = mask[place]
+    own = own[:1] if own.stride(0) == 0 else own  # the same for all heads
+    return scores.add_(own) if own.any() else scores  # nothing of the longest sequences is padding
