@@ -62,6 +62,7 @@ def xlm_r(size: str) -> Backbone:
 
     config = XLMRobertaConfig(vocab_size=30_000, max_position_embeddings=514, type_vocab_size=1, **SIZES[size])
     tokenizer: Any = None  # nothing is tokenized
+    torch.manual_seed(0)  # the library's side and ours have the same weights
     return backbone_from(AutoAdapterModel.from_config(config), tokenizer, f"xlm-r-{size}-size")
 
 
