@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +107,10 @@ def run_evaluation(
     Raises:
         AdapterStiltsError: rows or artifact cannot be read or do not fit together.
     """
-    task = task_of(artifact) if rows is None else task_of(artifact, rows.task.suite)
-    check_labels(artifact, task)
-    rows = rows if rows is not None else request.rows(task)
+    if rows is None:
+        task = task_of(artifact)
+        check_labels(artifact, task)  # before the rows are read
+        rows = request.rows(task)
     given = {artifact.id: adapters} if adapters is not None else None
     (made,) = run_evaluations(
         [artifact], request, store, rows=rows, backbone=backbone, adapters=given, reporter=reporter
@@ -217,7 +219,7 @@ class Asked:
             identity["drop_layers"] = layers_text(dropped)
         return cls(artifact, identity, adapters)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Its fingerprint."""
         return fingerprint(self.identity)

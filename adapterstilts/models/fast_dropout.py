@@ -10,7 +10,6 @@ scores in turn. The model is the same here:
   one anew from a number that torch draws, whose state is what a checkpoint keeps.
 - Attention, softmax(Q K^T s + M) V with dropout on the weights (Vaswani et al. 2017, section 3.2.1), is worked out one
   sequence at a time, while its scores are in the cache, with the derivative written out.
-
 - Query, key and value are not copied. The adapters library repeats them once, in case that blocks run in parallel.
 
 ``FastDropout`` is a context: what runs in it calls ``torch.nn.functional`` as always. What it does not cover (other
