@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from adapterstilts.errors import DataUnavailableError, unknown
 from adapterstilts.lab.corpus import text
 from adapterstilts.lab.grammar import Sentence, sentence
+from adapterstilts.lab.kept import kept
 from adapterstilts.lab.languages import LANGUAGES, SOURCE, Language, get_language
 from adapterstilts.lab.meaning import Clause, Meaning, Place
 from adapterstilts.lab.supertags import CATEGORIES, supertags
@@ -20,6 +21,7 @@ from adapterstilts.lab.tasks.pairs import duplicate_questions, paraphrases
 from adapterstilts.lab.tasks.problems import Bitext, Choice, Pair, Problem, Reading, Tagged, in_part
 from adapterstilts.lab.tasks.reading import reading
 from adapterstilts.lab.tasks.sentences import bitext, named, tagged
+from adapterstilts.lab.texts import SIZES as TEXT_SIZES
 from adapterstilts.lab.texts import TEXT_TASK, language_text
 from adapterstilts.lab.words import lexicon
 
@@ -336,6 +338,11 @@ def load(task: str, language: str, split: str) -> Dataset:
 
 @functools.lru_cache(maxsize=16)  # the stages of one command train on the same rows
 def _loaded(task: str, language: Language, split: str) -> Dataset:
+    size = TEXT_SIZES.get(split) if task == TEXT_TASK else TASKS[source_of(task, split)[0]].sizes[split]
+    return kept(f"{task} {split} {size} {language!r}", lambda: _made(task, language, split))
+
+
+def _made(task: str, language: Language, split: str) -> Dataset:
     from datasets import ClassLabel, Dataset, Features, List
 
     if task == TEXT_TASK:

@@ -258,9 +258,8 @@ def test_a_first_question_without_an_answer_leaves_answers_texts(monkeypatch: py
     assert not said[0]["answers"]["text"]
     assert said[-1]["answers"]["text"]
     monkeypatch.setattr(lab_rows, "rows", lambda *_: said)
-    lab_rows._loaded.cache_clear()
-    assert load("squad2", SOURCE, "validation")["answers"] == [row["answers"] for row in said]
-    lab_rows._loaded.cache_clear()
+    made = lab_rows._made("squad2", LANGUAGES[SOURCE], "validation")
+    assert made["answers"] == [row["answers"] for row in said]
 
 
 def test_loaded_rows_have_the_hub_s_labels() -> None:
