@@ -1,14 +1,18 @@
-"""What the benchmarks have in common: clocks, spreads, the machine."""
+"""What the benchmarks have in common: clocks, spreads, the machine, and the bound that its matrix products set."""
 
 from __future__ import annotations
 
 import platform
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 """Time of the processor holds beside other work, but with one thread only: waiting threads use some, too."""
@@ -48,3 +52,22 @@ def machine_line(document: dict[str, Any]) -> str:
     machine = document["machine"]
     facts = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
     return f"Machine: {machine['processor']}, threads: {document['threads']}, {document['clock']} time; {facts}."
+
+
+def matrix_rate(width: int, clock: Callable[[], float]) -> float:
+    """Return the most floating-point operations a second of a product of matrices of an encoder's size."""
+    left, right = torch.randn(2048, width), torch.randn(width, 4 * width)
+    rates = []
+    for _ in range(15):
+        started = clock()
+        for _ in range(10):
+            left @ right
+        rates.append(10 * 2 * 2048 * width * 4 * width / (clock() - started))
+    return max(rates)
+
+
+def operations(run: Callable[[], Any]) -> int:
+    """Return the floating-point operations of the matrix products of a run, as many as they are."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops())

@@ -80,12 +80,13 @@ def report(document: dict[str, Any]) -> str:
     lines += [
         f"Parts of speech in {found['languages']} languages, {found['features']} sentences, `{given['backbone']}` with "
         f"`--drop-layers {given['drop_layers']}` of its {found['layers']} layers, {given['rounds']} rounds. *Apart*: "
-        "each composition runs the whole model. *Together*: embeddings and dropped layers are run once.",
+        "each composition runs the whole model. *Together*: embeddings, dropped layers and the next one up to its "
+        "adapter are run once.",
         "",
         "| compositions | apart / together | no more than | seconds, apart | together | logits equal to the bit |",
         "|---:|---|---:|---:|---:|---|",
     ]
-    below, every = len(read_layers(given["drop_layers"])), found["layers"]
+    below, every = len(read_layers(given["drop_layers"])) + 1, found["layers"]
     for record in found["records"]:
         count, seconds = record["compositions"], record["seconds"]
         most = count * every / (below + count * (every - below))

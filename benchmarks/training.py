@@ -29,9 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import CLOCKS, Spread, machine_facts, machine_line
+from measuring import CLOCKS, Spread, machine_facts, machine_line, matrix_rate, operations
 from random_encoders import make_encoder
-from torch.utils.flop_counter import FlopCounterMode
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import load_rows
@@ -191,25 +190,6 @@ class Sides:
         return {"args": arguments, "train_dataset": features, "data_collator": collator}
 
 
-def matrix_rate(width: int, clock: Callable[[], float]) -> float:
-    """Return the floating-point operations a second of a product of matrices of the encoder's size."""
-    left, right = torch.randn(2048, width), torch.randn(width, 4 * width)
-    rates = []
-    for _ in range(15):
-        started = clock()
-        for _ in range(10):
-            left @ right
-        rates.append(10 * 2 * 2048 * width * 4 * width / (clock() - started))
-    return max(rates)
-
-
-def operations(sides: Sides) -> int:
-    """Return the floating-point operations of our matrix products in one epoch, as many as they are."""
-    with tempfile.TemporaryDirectory() as scratch, FlopCounterMode(display=False) as counter:
-        sides.ours("seq_bn", scratch).fit()
-    return int(counter.get_total_flops())
-
-
 def profile(sides: Sides) -> dict[str, float]:
     """Return the shares of our step's time by what is done, the largest first."""
     from torch.profiler import ProfilerActivity
@@ -245,7 +225,9 @@ def measure(encoder: str, given: argparse.Namespace) -> dict[str, Any]:
                 told = f"{time.strftime('%H:%M:%S')}  {encoder} round {number}  {name}: {taken:.1f} s"
                 print(told, file=sys.stderr, flush=True)
             rates.append(matrix_rate(sides.width, clock))
-        bound, parts = operations(sides) / max(rates), profile(sides)
+        with tempfile.TemporaryDirectory() as scratch:
+            bound = operations(sides.ours("seq_bn", scratch).fit) / max(rates)
+        parts = profile(sides)
     return {
         "encoder": encoder,
         "width": sides.width,

@@ -43,11 +43,13 @@ ENCODERS: dict[str, Callable[[int], PretrainedConfig]] = {
 }
 
 
-def in_memory(kind: str, tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Backbone:
+def in_memory(kind: str, tokenizer: PreTrainedTokenizerFast, seed: int = 0, layers: int = 2) -> Backbone:
     """Return a tiny encoder of a kind, a key of ``ENCODERS``."""
     from adapters import AutoAdapterModel
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoAdapterModel.from_config(ENCODERS[kind](len(tokenizer)))
+        config = ENCODERS[kind](len(tokenizer))
+        config.num_hidden_layers = layers
+        model = AutoAdapterModel.from_config(config)
     return backbone_from(model, tokenizer, f"toy-{kind}")

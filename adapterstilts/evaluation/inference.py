@@ -153,6 +153,8 @@ def predict_together(
         for each model what ``predict_logits`` returns of it, to the last bit.
     """
     parts = [lower_layers(composed) for composed in models]
+    if len({part.further for part in parts if part is not None}) > 1:
+        parts = [lower_layers(composed, further=False) for composed in models]
     lower = [part for part in parts if part is not None]
     if len(lower) < len(models):
         how: dict[str, Any] = {"batch_size": batch_size, "precision": precision}

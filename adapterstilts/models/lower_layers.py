@@ -6,6 +6,11 @@ without padding, so that the outputs are those of the sequence alone: neither wh
 changes a bit of them, and outputs that were kept can take the place of new ones. On an accelerator, which one sequence
 at a time would leave idle, sequences go in batches; there the last bits may depend on the batch.
 
+Where all adapters stand at the end of a layer, behind its feed-forward block (``seq_bn``, ``par_bn`` and fusions of
+them), the first layer with one belongs to the lower part up to there, too: attention and feed-forward block of one more
+layer, which is a fifth of a training step of an encoder with 6 layers and 3 of them dropped. Its outputs are the two
+arguments of the adapters, side by side: what the feed-forward block makes, and what goes around it.
+
 The rest of the model is the model itself. Inside ``above`` its embeddings return the given outputs, and its list of
 layers begins at the first with an adapter; masks, adapters, fusions and heads work as ever, and no weight changes its
 name. Places of padding are zero there, whatever the embeddings would say: no token sees them. A loss over all places,
@@ -17,9 +22,11 @@ for all. ``lower_layers`` compares the cut model with the whole one on a few tok
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from adapterstilts.models.layers import left_out
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,21 +50,32 @@ def layers_below(composition: Composition) -> int:
     return count
 
 
+def all_at_the_end(composition: Composition, layer: int) -> bool:
+    """Tell whether all adapters of a layer stand behind its feed-forward block, and nothing is changed before."""
+    configs = [config for config in composition.adapters.values() if layer not in left_out(config)]
+    return all(
+        config.get("output_adapter") and config.get("mh_adapter") is False and not config.get("inv_adapter")
+        for config in configs
+    )
+
+
 class LowerLayers:
     """Embeddings and lowest layers of a model.
 
     Args:
         model: with flexible heads.
         count: of the layers that belong to the lower part.
+        further: whether the next layer does, too, up to its adapters, which all stand at its end.
 
     Raises:
-        ValueError: the model has no such list of layers, or embeddings that are no module of their own.
+        ValueError: the model has no such list of layers, or embeddings that are no module of their own, or its layers
+            have no one place for adapters at the end.
     """
 
-    def __init__(self, model: Any, count: int) -> None:
+    def __init__(self, model: Any, count: int, *, further: bool = False) -> None:
         self.base: Any = model.base_model
-        self.count = count
-        self.width = int(model.config.hidden_size)
+        self.count, self.further = count, further
+        self.width = int(model.config.hidden_size) * (2 if further else 1)
         embeddings = getattr(self.base, "embeddings", None)
         layers = [layer for _, layer in self.base.iter_layers()]
         homes = [
@@ -70,12 +88,20 @@ class LowerLayers:
             raise ValueError(f"{type(self.base).__name__} has no embeddings or no one list of layers.")
         self.embeddings: Module = embeddings
         self._home: tuple[Module, str] = homes[0]
-        self._lists = {below: type(getattr(*homes[0]))(_part(layers, count, below=below)) for below in (True, False)}
+        parts = {True: layers[:count], False: layers[count:]}
+        self._lower: list[Module] = [self.embeddings, *layers[:count]]
+        if further and count == len(layers):
+            raise ValueError("There is no further layer.")
+        if further:
+            cut = _CutLayer(layers[count])
+            parts = {True: [*parts[True], cut.until], False: [cut.beyond, *parts[False][1:]]}
+            self._lower += cut.before
+        self._lists = {below: type(getattr(*homes[0]))(part) for below, part in parts.items()}
 
     @property
     def modules(self) -> tuple[Module, ...]:
-        """The embeddings and the lower layers."""
-        return (self.embeddings, *self._lists[True])
+        """The embeddings, the lower layers, and what stands before the adapters of the next, if that is part of it."""
+        return tuple(self._lower)
 
     @property
     def device(self) -> Any:
@@ -193,6 +219,10 @@ class LowerLayers:
                 whole = self.base(**batch)[0]
                 with self.above(stacked(self.run([{"input_ids": row} for row in ids], pad_token_id), longest)):
                     cut = self.base(**batch)[0]
+        except Exception:
+            if not self.further:
+                raise
+            return False  # something behind the layers wants their width, say
         finally:
             self.base.train(mode)
         places = batch["attention_mask"].bool()
@@ -200,14 +230,27 @@ class LowerLayers:
         return bool(difference <= TOLERANCE)
 
 
-def lower_layers(composed: ComposedModel) -> LowerLayers | None:
-    """Return the part of a model below its first adapter; None where there is none or the model cannot be cut."""
-    model: Any = composed.model
+def lower_layers(composed: ComposedModel, *, further: bool = True) -> LowerLayers | None:
+    """Return the part of a model below its first adapter; None where there is none or the model cannot be cut.
+
+    Args:
+        composed: the model.
+        further: whether a part of the first layer with an adapter may belong to it.
+    """
     count = layers_below(composed.composition)
     if not count:
         return None
+    if further and all_at_the_end(composed.composition, count):
+        found = _checked(composed, count, further=True)
+        if found is not None:
+            return found
+    return _checked(composed, count, further=False)
+
+
+def _checked(composed: ComposedModel, count: int, *, further: bool) -> LowerLayers | None:
+    model: Any = composed.model
     try:
-        lower = LowerLayers(model, count)
+        lower = LowerLayers(model, count, further=further)
     except ValueError:
         return None
     own = {id(parameter) for module in lower.modules for parameter in module.parameters()}
@@ -249,8 +292,74 @@ def stacked(states: Sequence[Tensor], length: int) -> Tensor:
     return filled
 
 
-def _part(layers: list[Any], count: int, *, below: bool) -> list[Any]:
-    return layers[:count] if below else layers[count:]
+class _CutLayer:
+    """A layer in two: all before its adapters, which gives their arguments, and the adapters, which take them.
+
+    Raises:
+        ValueError: the library puts adapters into it in another way, or into more than one place at its end.
+    """
+
+    def __init__(self, layer: Module) -> None:
+        from adapters.methods.bottleneck import BottleneckLayer
+
+        places: list[Any] = [item for item in layer.modules() if isinstance(item, BottleneckLayer)]
+        ends = [item for item in places if item.location_key == "output_adapter" and not item.is_layer_hooked]
+        if len(ends) != 1:
+            raise ValueError(f"{type(layer).__name__} has not one place for adapters at its end.")
+        self.layer, self.end = layer, ends[0]
+        self.until, self.beyond = _module(self._until), _module(self._beyond)
+        self._norm: Any = None
+        self._places: list[bool] | None = None
+
+    @property
+    def before(self) -> list[Module]:
+        """All of the layer but its adapters and their fusions."""
+        return _without(self.layer, (self.end.adapters, self.end.adapter_fusion_layer))
+
+    def _until(self, *arguments: Any, **options: Any) -> Any:
+        """Return what the layer does, but in the place of its output the two arguments of its adapters."""
+        import torch
+
+        def stop(hidden: Tensor, residual: Tensor, norm: Any) -> Tensor:
+            self._norm = norm
+            return torch.cat([hidden, residual], dim=-1)
+
+        self.end.bottleneck_layer_forward = stop
+        try:
+            answer = self.layer(*arguments, **options)
+        finally:
+            del self.end.bottleneck_layer_forward
+        several = isinstance(answer, tuple)
+        self._places = [isinstance(item, torch.Tensor) and item.dim() == 3 for item in answer] if several else None
+        return answer
+
+    def _beyond(self, states: Tensor, *_: Any, **__: Any) -> Any:
+        """Return what the layer does, from the arguments of its adapters."""
+        import torch
+
+        hidden, residual = (half.contiguous() for half in states.chunk(2, dim=-1))
+        if torch.is_autocast_enabled(hidden.device.type):  # side by side both were in the wider precision
+            hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
+        output = self.end.bottleneck_layer_forward(hidden, residual, self._norm)
+        return output if self._places is None else tuple(output if place else None for place in self._places)
+
+
+def _module(forward: Callable[..., Any]) -> Module:
+    """Return a module that does what a function does, and has nothing of its own."""
+    from torch.nn import Module
+
+    made = Module()
+    made.forward = forward
+    return made
+
+
+def _without(module: Module, parts: Sequence[Module]) -> list[Module]:
+    """Return the modules that make up a module, but for some parts of it."""
+    if any(module is part for part in parts):
+        return []
+    if not any(other is part for other in module.modules() for part in parts):
+        return [module]
+    return [found for child in module.children() for found in _without(child, parts)]
 
 
 def _padded(rows: Sequence[Sequence[int]], length: int, fill: int) -> Tensor:

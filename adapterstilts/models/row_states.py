@@ -126,7 +126,7 @@ def row_states(
         return without
     reporter = reporter or Reporter()
     key, size = states_key(without, backbone), tokens * lower.width * ITEM
-    layers = f"{what}: hidden states of the {lower.count} lowest layers"
+    layers = f"{what}: hidden states up to the first adapter"
 
     def found() -> np.ndarray | None:
         return find_states(home, key, tokens, lower.width)
@@ -163,6 +163,7 @@ def states_key(states: RowStates, backbone: Backbone) -> str:
             "tokens": _digest(states.sequences),
             "backbone": backbone.identity.key,
             "layers": states.lower.count,
+            **({"further": True} if states.lower.further else {}),
             "precision": str(states.lower.precision),
             "torch": torch.__version__,
             "processor": [accelerator or torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],

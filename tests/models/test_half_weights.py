@@ -52,13 +52,13 @@ def test_a_part_that_works_without_autocast_stays_whole(
 ) -> None:
     backbone = load_backbone(str(toy_backbone_folder))
     composed = build(backbone, toy_composition("none", "xnli", HEAD).without([0]), seed=0)
-    lower = lower_layers(composed)
+    lower = lower_layers(composed, further=False)
     assert lower is not None
     sequence = [{"input_ids": [0, 9, 8, 7, 2]}]
     before = lower.run(sequence)[0].clone()
     halve_frozen(composed, whole=lower.modules)
     base = dict(composed.model.base_model.named_parameters())
-    kinds = [base[f"encoder.layer.{layer}.attention.self.query.weight"].dtype for layer in (0, 1)]
-    assert kinds == [torch.float32, torch.bfloat16]
+    kinds = {name: base[f"encoder.layer.{name}.weight"].dtype for name in ("0.output.dense", "1.attention.self.query")}
+    assert kinds == {"0.output.dense": torch.float32, "1.attention.self.query": torch.bfloat16}
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(lower.run(sequence)[0], before)

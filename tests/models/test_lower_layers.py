@@ -79,13 +79,71 @@ def test_outputs_and_gradients_are_those_of_the_whole_model(
     kind: str, expression: str, toy_tokenizer: PreTrainedTokenizerFast
 ) -> None:
     composed = cut_model(in_memory(kind, toy_tokenizer), expression)
+    assert lower_of(composed).further
     assert_same_step(composed, padded_batch(composed, types=kind == "bert"))
 
 
 @pytest.mark.parametrize("adapter", ["lora", "ia3", "double_seq_bn", "par_bn"])
 def test_kinds_of_adapters(adapter: str, toy_backbone: Backbone) -> None:
+    """The further cut is for adapters at the end of a layer alone: nothing may be trained before it."""
     composed = cut_model(toy_backbone, adapter=adapter, reduction_factor=None)
+    assert lower_of(composed).further == (adapter == "par_bn")
     assert_same_step(composed, padded_batch(composed))
+
+
+@pytest.mark.parametrize("dropped", [(0,), (0, 1)])
+def test_the_first_layer_with_an_adapter_is_run_up_to_it(
+    dropped: tuple[int, ...], toy_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    composed = cut_model(in_memory("xlm-roberta", toy_tokenizer, layers=3), "a+b", dropped=dropped)
+    model: Any = composed.model
+    lower, plain = lower_of(composed), lower_layers(composed, further=False)
+    assert plain is not None
+    assert (lower.width, plain.width) == (64, 32)
+    batch, count = padded_batch(composed), len(dropped)
+    attended: list[str] = []
+    for number, layer in model.iter_layers():
+        layer.attention.register_forward_hook(lambda *_, number=number: attended.append(number))
+    states = {part: stacked(part.run(sequences_of(batch), 1), max(LENGTHS)) for part in (lower, plain)}
+    assert attended == list(range(count + 1)) * len(LENGTHS) + list(range(count)) * len(LENGTHS)
+    logits = []
+    for part in (lower, plain):
+        attended.clear()
+        with torch.no_grad(), part.above(states[part]):
+            logits.append(model(**batch).logits)
+        assert attended == list(range(count + (part is lower), 3))
+    torch.testing.assert_close(logits[0], logits[1], rtol=1e-5, atol=1e-6)
+
+
+def test_what_stands_beside_the_adapters_may_be_trained(toy_backbone: Backbone) -> None:
+    """Then the layer is none of the lower part."""
+    composed = cut_model(toy_backbone)
+    model: Any = composed.model
+    model.base_model.encoder.layer[1].output.LayerNorm.weight.requires_grad_(True)
+    assert not lower_of(composed).further
+
+
+def test_a_further_cut_that_fails_is_none(toy_backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a norm behind the layers wants their width; what fails with the plain cut is an error."""
+    composed = cut_model(toy_backbone)
+    model: Any = composed.model
+    encoder = model.base_model.encoder
+    plain = encoder.forward
+
+    def narrow(*arguments: Any, **options: Any) -> Any:
+        found = plain(*arguments, **options)
+        torch.nn.functional.layer_norm(found[0], (32,))
+        return found
+
+    monkeypatch.setattr(encoder, "forward", narrow)
+    assert not lower_of(composed).further
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(encoder, "forward", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        lower_layers(composed)
 
 
 def test_choices_are_sequences(toy_backbone: Backbone) -> None:

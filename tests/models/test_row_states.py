@@ -90,12 +90,12 @@ def test_kept_states_are_those_worked_out(toy_backbone: Backbone, toy_mirror: Pa
     assert new.kept is None
     assert isinstance(kept.kept, np.memmap)
     (folder,) = states_folder(tmp_path).iterdir()
-    size = f"{kept.sequences.offsets[-1] * 32 * 2 / 1e6:.1f} MB"
+    size = f"{kept.sequences.offsets[-1] * lower.width * 2 / 1e6:.1f} MB"
     assert told.messages == [
-        f"rows: hidden states of the 1 lowest layers: kept in {folder} ({size})",
-        f"rows: hidden states of the 1 lowest layers: taken from {folder} ({size})",
+        f"rows: hidden states up to the first adapter: kept in {folder} ({size})",
+        f"rows: hidden states up to the first adapter: taken from {folder} ({size})",
     ]
-    assert told.begun == [("rows: hidden states of the 1 lowest layers", 20)]
+    assert told.begun == [("rows: hidden states up to the first adapter", 20)]
     exact = lower.run([new.sequences.one(number) for number in range(20)])
     for numbers in ([3], [7, 0, 19]):
         for states in (new, kept, again):
@@ -137,7 +137,7 @@ def test_too_little_room_is_told(
     assert states.kept is None
     assert len(states.states([0, 4])) == 2
     (message,) = told.messages
-    assert "lowest layers: not kept, 0.0 MB are more than ADAPTERSTILTS_STATES_GB allows" in message
+    assert "first adapter: not kept, 0.0 MB are more than ADAPTERSTILTS_STATES_GB allows" in message
     assert not states_folder(tmp_path).exists()
 
 

@@ -70,7 +70,7 @@ def test_kept_or_not_the_training_ends_in_the_same_bytes(
 ) -> None:
     made, told, bare = stage(task_name, **LONG), Told(), Told()
     kept = run_stage(made, store, reporter=told).artifact
-    assert told.about("lowest layers: kept in") == 2
+    assert told.about("first adapter: kept in") == 2
     same_results(kept, without_a_file(made, tmp_path / "other", bare))
     assert bare.about("are more than ADAPTERSTILTS_STATES_GB allows") == 2
 
@@ -93,7 +93,7 @@ def test_a_fusion_on_the_intermediate_tasks(
     fused = FusionStage(expression, tuple(stage(name, **whole) for name in expression.names), inputs)
     told = Told()
     kept = run_fusion(fused, store, reporter=told).artifact
-    assert told.about("lowest layers: taken from") == 4
+    assert told.about("first adapter: taken from") == 4
     assert told.about("squad, validation: hidden states") == 1
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(LIMIT_VARIABLE, "0")
@@ -116,11 +116,23 @@ def test_other_trainings_on_the_rows_use_the_files(
     plain = LowerLayers.run
     monkeypatch.setattr(LowerLayers, "run", only_the_probe)
     told = Told()
-    for changes in ({"seed": 1}, {"learning_rate": 1e-3}, {"adapter": "lora"}, {"precision": "bf16"}):
+    for changes in ({"seed": 1}, {"learning_rate": 1e-3}, {"adapter": "par_bn"}, {"precision": "bf16"}):
         other = run_stage(stage("mnli", **LONG | changes), store, reporter=told).artifact
         assert weights(other) != weights(first)
-    assert told.about("lowest layers: taken from") == 8
+    assert told.about("first adapter: taken from") == 8
     assert sorted(states_folder(store.home).iterdir()) == files
+
+
+def test_adapters_at_other_places_have_files_of_their_own(stage: MakeStage, store: Store) -> None:
+    """LoRA stands in the attention, and takes what the layer below it makes."""
+    run_stage(stage("mnli", **LONG), store)
+    whole = {folder.name: (folder / STATES).stat().st_size for folder in states_folder(store.home).iterdir()}
+    told = Told()
+    run_stage(stage("mnli", **LONG | {"adapter": "lora"}), store, reporter=told)
+    assert told.about("first adapter: kept in") == 2
+    sizes = {folder.name: (folder / STATES).stat().st_size for folder in states_folder(store.home).iterdir()}
+    others = [size for name, size in sizes.items() if name not in whole]
+    assert sorted(whole.values()) == [2 * size for size in sorted(others)]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped"])
@@ -136,7 +148,7 @@ def test_a_damaged_file_is_made_again(
     with caplog.at_level(logging.WARNING):
         made = run_stage(second, store, reporter=told).artifact
     assert caplog.text.count("cannot be used") == 2
-    assert told.about("lowest layers: kept in") == 2
+    assert told.about("first adapter: kept in") == 2
     same_results(made, run_stage(second, Store(store.home / "whole")).artifact)
 
 
