@@ -7,6 +7,10 @@ bare encoder one after the other, every second round backwards; a ratio is the m
 a round, so that what else the machine does weighs on both sides alike. Which weights there are has no influence on the
 time, and all are drawn at random but for the encoder's, where its package is installed. The bound is what the matrix
 products of ours would take at the rate at which this machine multiplies matrices of the encoder's size.
+
+Each number of adapters has a process of its own: first inference, as in one that only answers, then training, then
+inference once more, since a training leaves large free blocks on the heap. Before it, a tensor of 50 MB, such as the
+library has for a fusion of eight, is memory that the kernel hands out anew, page by page, each time.
 """
 
 from __future__ import annotations
@@ -15,10 +19,11 @@ import argparse
 import json
 import statistics
 import sys
-import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +138,16 @@ def rounds(runs: dict[str, Callable[[], Any]], count: int, clock: Callable[[], f
     return found[1:]
 
 
-def measure(encoder: str, size: Size, clock: Callable[[], float], say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Return a record for each number of adapters, of inference and of training."""
+def apart(function: Callable[..., list[dict[str, Any]]], *arguments: Any) -> list[dict[str, Any]]:
+    """Call a function in a new process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def measure(encoder: str, count: int, size: Size, clock_name: str, threads: int) -> list[dict[str, Any]]:
+    """Return a record of inference and one of training, of a fusion of so many adapters."""
+    torch.set_num_threads(threads)
+    clock = CLOCKS[clock_name]
     generator = torch.Generator().manual_seed(0)
     shape = (size.batch_size, size.length)
     batch = {
@@ -147,41 +160,42 @@ def measure(encoder: str, size: Size, clock: Callable[[], float], say: Callable[
     no_adapters.set_active_adapters(None)
     width = int(no_adapters.config.hidden_size)
     found = []
-    for count in size.counts:
-        ours, library = composed(encoder, count).model, composed(encoder, count).model
-        uninstall(library)
-        assert not any(fusion_paths(ours).values())
-        difference = (infer(library, batch) - infer(ours, batch)).abs().max().item()
-        models = {"library": library, "ours": ours, "single": single}
-        kinds: dict[str, dict[str, Callable[[], Any]]] = {
-            "inference": {name: partial(infer, model, batch) for name, model in (*models.items(), ("bare", bare))},
-            "training": {name: make_step(model, batch) for name, model in models.items()},
+    ours, library = composed(encoder, count).model, composed(encoder, count).model
+    uninstall(library)
+    assert not any(fusion_paths(ours).values())
+    difference = (infer(library, batch) - infer(ours, batch)).abs().max().item()
+    models = {"library": library, "ours": ours, "single": single}
+    inference = {name: partial(infer, model, batch) for name, model in (*models.items(), ("bare", bare))}
+    kinds: dict[str, dict[str, Callable[[], Any]]] = {
+        "inference": inference,
+        "training": {name: make_step(model, batch) for name, model in models.items()},
+        "inference after training": inference,
+    }
+    for kind, runs in kinds.items():
+        rate = matrix_rate(width, clock)
+        times = rounds(runs, size.rounds, clock)
+        rate = max(rate, matrix_rate(width, clock))
+        over = "bare" if "bare" in runs else "single"
+        record = {
+            "encoder": encoder,
+            "kind": kind,
+            "adapters": count,
+            "rounds": size.rounds,
+            "difference": difference,
+            "over": over,
+            "matrix rate": rate,
+            "bound": round(operations(runs["ours"]) / rate, 4),
+            "seconds": {name: round(statistics.median(each[name] for each in times), 4) for name in runs},
+            "library/ours": asdict(Spread.of([each["library"] / each["ours"] for each in times])),
+            **{
+                f"{name}/{over}": asdict(Spread.of([each[name] / each[over] for each in times]))
+                for name in runs
+                if name != over
+            },
+            "times": [{name: round(value, 4) for name, value in each.items()} for each in times],
         }
-        for kind, runs in kinds.items():
-            rate = matrix_rate(width, clock)
-            times = rounds(runs, size.rounds, clock)
-            rate = max(rate, matrix_rate(width, clock))
-            over = "bare" if "bare" in runs else "single"
-            record = {
-                "encoder": encoder,
-                "kind": kind,
-                "adapters": count,
-                "rounds": size.rounds,
-                "difference": difference,
-                "over": over,
-                "matrix rate": rate,
-                "bound": round(operations(runs["ours"]) / rate, 4),
-                "seconds": {name: round(statistics.median(each[name] for each in times), 4) for name in runs},
-                "library/ours": asdict(Spread.of([each["library"] / each["ours"] for each in times])),
-                **{
-                    f"{name}/{over}": asdict(Spread.of([each[name] / each[over] for each in times]))
-                    for name in runs
-                    if name != over
-                },
-                "times": [{name: round(value, 4) for name, value in each.items()} for each in times],
-            }
-            found.append(record)
-            say(f"{encoder} {kind} {count}: library/ours {Spread(**record['library/ours'])}")
+        found.append(record)
+        print(f"{encoder} {kind} {count}: library/ours {Spread(**record['library/ours'])}", flush=True)
     return found
 
 
@@ -231,6 +245,7 @@ def report(document: dict[str, Any]) -> str:
         for kind, over, title in (
             ("inference", "bare", "Inference; times the bare encoder"),
             ("training", "single", "Training step; times that of one adapter"),
+            ("inference after training", "bare", "Inference again, with the heap that the training left"),
         ):
             text += ["", f"{title}:", "", "| fused | library / ours | library | ours | one adapter | seconds, ours | "]
             text[-1] += "bound | its share of ours | of the library's |"
@@ -267,11 +282,6 @@ def main() -> None:
     if given.counts:
         counts = tuple(map(int, given.counts.split(",")))
         sizes = {name: replace(size, counts=counts) for name, size in sizes.items()}
-    started = time.monotonic()
-
-    def say(text: str) -> None:
-        print(f"{time.monotonic() - started:6.0f} s  {text}", flush=True)
-
     records: list[dict[str, Any]] = []
     chosen = {name: sizes[name] for name in given.encoders.split(",")}
     document = {
@@ -282,8 +292,8 @@ def main() -> None:
         "sizes": {name: asdict(size) for name, size in chosen.items()},
         "records": records,
     }
-    for name, size in chosen.items():
-        records += measure(name, size, CLOCKS[given.clock], say)
+    for name, count in ((name, count) for name, size in chosen.items() for count in size.counts):
+        records += apart(measure, name, count, sizes[name], given.clock, given.threads)
         (given.output / "fusion.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         (given.output / "FUSION.md").write_text(report(document), encoding="utf-8")
     for asked, found, met in verdicts(records):

@@ -4,14 +4,15 @@
 
 writes benchmarks/SECOND_COMPOSE.md and benchmarks/second_compose.json. Runs on the lab, with no data and no network:
 two intermediate adapters and ``mnli+squad`` under ``tydiqa``, the composition again with another learning rate of the
-target, and the very same once more, each command in a process of its own, in a new store a round. Where the time of a
-command is not that of its own stages, it is start-up, rows and statistics.
+target, and the very same once more, each command in a process of its own, in a new store and a new cache of data sets a
+round. Where the time of a command is not that of its own stages, it is start-up, rows and statistics.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,8 @@ def run(commands: tuple[tuple[str, ...], ...], given: argparse.Namespace, store:
         sizes = ["--steps", str(given.steps), "--suite", "lab", "--json", "--store", store]
         sizes += ["--max-eval-examples", str(given.max_eval_examples)]
         called = [sys.executable, "-m", "adapterstilts.cli", *command, *sizes]
-        done = subprocess.run(called, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True)
+        new = {**os.environ, "HF_DATASETS_CACHE": f"{store}/datasets"}
+        done = subprocess.run(called, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True, env=new)
         document = json.loads(done.stdout)
         trained += document.get("seconds", 0.0) if command in BEFORE else 0.0
     whole, stages = time.perf_counter() - started, document["stages"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapterstilts.data.collate import Collator
 from adapterstilts.models.composition import BOTTOM
+from adapterstilts.models.heap import warm_heap
 from adapterstilts.models.lower_layers import lower_layers
 from adapterstilts.models.vocabulary import read_ahead
 from adapterstilts.tasks.formats.base import IGNORED_LABEL, input_columns
@@ -73,7 +74,7 @@ def run_in_batches(
     mode = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), warm_heap() if device.type == "cpu" else nullcontext():
             for rows in batches_of_tokens(lengths, min(budget, CPU_TOKENS) if device.type == "cpu" else budget):
                 chosen = rows.tolist()
                 batch = sequences.padded(chosen, {name: pads[name] for name in names})

@@ -29,12 +29,12 @@ from adapterstilts.evaluation.metrics import get_metric
 from adapterstilts.models.backbone import ComposedModel
 from adapterstilts.models.fast_dropout import FastDropout
 from adapterstilts.models.half_weights import halve_frozen
+from adapterstilts.models.heap import small_heap
 from adapterstilts.models.row_states import RowStates, given_to, numbered
 from adapterstilts.models.vocabulary import whole_vocabulary
 from adapterstilts.progress import Reporter
 from adapterstilts.tasks.formats import FORMATS, Encoded
 from adapterstilts.training.checkpoints import Checkpoints
-from adapterstilts.training.heap import small_heap
 from adapterstilts.training.resuming import ResumableTrainer
 from adapterstilts.training.settings import TrainingSettings
 

@@ -1,15 +1,18 @@
-"""Holes of the heap are given back, and nothing else changes."""
+"""In a training holes of the heap are given back, in a pass what is free is kept, and nothing else changes."""
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from toy_compositions import HEAD, MakeComposition, batch_of
 
+from adapterstilts.models import heap
 from adapterstilts.models.backbone import Backbone, build
-from adapterstilts.training import heap
 
 BLOCK = 65_536
 
@@ -66,3 +69,57 @@ def test_it_is_looked_at_in_training_alone(
         with heap.small_heap(model):
             model(**batch)
         assert looked == [True], "not in a narrow encoder"
+
+
+GLIBC = platform.libc_ver()[0] == "glibc"
+MISSES = """
+import resource
+import torch
+from adapterstilts.models.heap import warm_heap
+
+torch.set_num_threads(1)
+
+
+def missed() -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        blocks = [torch.zeros(3_000_000).add_(1) for _ in range(3)]
+        del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+missed()
+cold = missed()
+with warm_heap():
+    missed()
+    print(cold, missed())
+"""
+
+
+@pytest.mark.skipif(not GLIBC, reason="needs glibc")
+def test_freed_memory_stays_during_a_pass() -> None:
+    """In a process of its own: what others left on the heap would count."""
+    done = subprocess.run([sys.executable, "-c", MISSES], capture_output=True, text=True, check=True)
+    cold, warm = map(int, done.stdout.split())
+    assert warm < 100 < 1000 < cold
+
+
+@pytest.mark.skipif(not GLIBC, reason="needs glibc")
+def test_it_goes_back_after_the_pass() -> None:
+    with heap.warm_heap():
+        blocks = [bytearray(b"x") * BLOCK for _ in range(2000)]
+        del blocks
+        during = resident()
+    assert during - resident() > 1500 * BLOCK
+
+
+@pytest.mark.parametrize("missing", ["linux", "mallopt"])
+def test_a_pass_without_glibc(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing == "linux":
+        monkeypatch.setattr("sys.platform", "darwin")
+    else:
+        monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    with heap.warm_heap():
+        pass
+    with pytest.raises(ZeroDivisionError), heap.warm_heap():
+        _ = 1 / 0
