@@ -157,7 +157,7 @@ def predict_together(
     if len({part.further for part in parts if part is not None}) > 1:
         parts = [lower_layers(composed, further=False) for composed in models]
     lower = [part for part in parts if part is not None]
-    if len(lower) < len(models):
+    if len(lower) < len(models) or len({part.count for part in lower}) > 1:
         how: dict[str, Any] = {"batch_size": batch_size, "precision": precision}
         shares = [_share(progress, number, len(models), len(encoded)) for number in range(len(models))]
         return [

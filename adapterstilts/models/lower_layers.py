@@ -17,11 +17,13 @@ name. Places of padding are zero there, whatever the embeddings would say: no to
 as that of answer spans is, does, so that it differs there from the whole model's; the logits of tokens do not.
 
 Not every model can be cut like that: DeBERTa-v2 may have a convolution behind its first layer, ALBERT has one layer
-for all. ``lower_layers`` compares the cut model with the whole one on a few tokens, and returns None where they differ.
+for all, and where embeddings are projected to another width, states would be, too. ``lower_layers`` compares the cut
+model with the whole one on a few tokens, and returns None where they differ or the cut one fails.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
     from adapterstilts.models.backbone import ComposedModel
     from adapterstilts.models.composition import Composition
+
+logger = logging.getLogger(__name__)
 
 TOGETHER = 32
 """Sequences of a forward pass on an accelerator."""
@@ -219,10 +223,11 @@ class LowerLayers:
                 whole = self.base(**batch)[0]
                 with self.above(stacked(self.run([{"input_ids": row} for row in ids], pad_token_id), longest)):
                     cut = self.base(**batch)[0]
-        except Exception:
-            if not self.further:
-                raise
-            return False  # something behind the layers wants their width, say
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # something before or behind the layers wants states of another width, say
+            logger.debug("%s cannot be cut: %s", type(self.base).__name__, error)
+            return False
         finally:
             self.base.train(mode)
         places = batch["attention_mask"].bool()

@@ -45,7 +45,7 @@ def load(task: str, split: str, language: Language = LANGUAGES["qob"]) -> datase
 def test_kept_rows_are_the_rows(task: str, split: str, folder: Path, made: list[Language]) -> None:
     first, again = load(task, split), load(task, split)
     assert len(made) == 1
-    assert len(list(folder.iterdir())) == 1
+    assert sorted(path.suffix for path in folder.iterdir()) == [".arrow", ".sha256"]
     assert again.features == first.features
     assert again.to_list() == first.to_list() == lab_rows._made(task, made[0], split).to_list()
 
@@ -61,21 +61,30 @@ def test_what_rows_are_made_of_decides_whether_they_are_those(
     monkeypatch.setattr(kept_rows, "_code", lambda: "of another version")
     load("xcopa", "validation")
     assert made == [LANGUAGES["qob"], turned, LANGUAGES["qob"]]
-    assert len(list(folder.iterdir())) == 3
+    assert len(list(folder.glob("*.arrow"))) == 3
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "no table"])
+def changed(data: bytes, damage: str) -> bytes:
+    if damage == "flipped":
+        return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+    return {"cut": data[: len(data) // 2], "empty": b"", "begun": data[:760]}[damage]
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "begun", "flipped", "no hash"])
 def test_damaged_rows_are_made_again(
     damage: str, folder: Path, made: list[Language], caplog: pytest.LogCaptureFixture
 ) -> None:
     first = load("xcopa", "validation").to_list()
-    (path,) = folder.iterdir()
+    (path,) = folder.glob("*.arrow")
     whole = path.read_bytes()
-    path.unlink()  # the rows of before are mapped from it
-    path.write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "no table": b"no table" * 100}[damage])
+    if damage == "no hash":  # as where a process ended between the two files
+        path.with_suffix(".sha256").unlink()
+    else:
+        path.unlink()  # the rows of before are mapped from it
+        path.write_bytes(changed(whole, damage))
     with caplog.at_level(logging.WARNING):
         assert load("xcopa", "validation").to_list() == first
-    assert "made again" in caplog.text
+    assert ("made again" in caplog.text) == (damage != "no hash")
     assert len(made) == 2
     assert path.read_bytes() == whole
     load("xcopa", "validation")

@@ -124,7 +124,7 @@ def test_what_stands_beside_the_adapters_may_be_trained(toy_backbone: Backbone) 
 
 
 def test_a_further_cut_that_fails_is_none(toy_backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where a norm behind the layers wants their width; what fails with the plain cut is an error."""
+    """As where a norm behind the layers wants their width."""
     composed = cut_model(toy_backbone)
     model: Any = composed.model
     encoder = model.base_model.encoder
@@ -138,11 +138,29 @@ def test_a_further_cut_that_fails_is_none(toy_backbone: Backbone, monkeypatch: p
     monkeypatch.setattr(encoder, "forward", narrow)
     assert not lower_of(composed).further
 
-    def broken(*_: Any, **__: Any) -> Any:
-        raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(encoder, "forward", broken)
-    with pytest.raises(RuntimeError, match="out of memory"):
+def test_states_of_another_width_than_the_embeddings(toy_tokenizer: PreTrainedTokenizerFast) -> None:
+    """ELECTRA's encoder begins with a projection where the two differ, and cannot begin with states."""
+    from adapters import AutoAdapterModel
+    from transformers import ElectraConfig
+
+    config = ElectraConfig(vocab_size=len(toy_tokenizer), embedding_size=16, pad_token_id=1, **SMALL)
+    composed = cut_model(backbone_from(AutoAdapterModel.from_config(config), toy_tokenizer, "projected"))
+    assert lower_layers(composed) is None
+
+
+def test_too_little_memory_is_no_reason_to_cut_elsewhere(
+    toy_backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is dropped out in a training must not depend on it."""
+    composed = cut_model(toy_backbone)
+    model: Any = composed.model
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(model.base_model.encoder, "forward", full)
+    with pytest.raises(torch.OutOfMemoryError):
         lower_layers(composed)
 
 
