@@ -29,7 +29,7 @@ from typing import Any
 
 import evaluation_peers as peers
 import torch
-from measuring import CLOCKS, Spread, machine_facts, machine_line
+from measuring import CLOCKS, Spread, machine_facts, machine_line, typed, write
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import Rows, load_rows, to_table
@@ -368,10 +368,9 @@ def main() -> None:
     def say(text: str) -> None:
         print(f"{time.monotonic() - started:6.0f} s  {text}", flush=True)
 
-    command = ["python benchmarks/evaluation.py", *sys.argv[1:]]
     records: list[dict[str, Any]] = []
     document = {
-        "command": " ".join(command) if sys.argv[1:] else "make bench-evaluation",
+        "command": typed(__file__, "bench-evaluation"),
         "machine": machine_facts("torch", "transformers", "adapters"),
         "threads": given.threads,
         "clock": given.clock,
@@ -392,8 +391,7 @@ def main() -> None:
                     write_weights(model, weights)
                     del model
                 records.append(measure(name, given.rounds, [*sys.argv[1:], "--weights", str(weights)], say))
-            (given.output / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-            (given.output / "EVALUATION.md").write_text(report(document), encoding="utf-8")
+            write(given.output, "evaluation", document, report(document))
     print(report(document))
 
 

@@ -16,9 +16,7 @@ library has for a fusion of eight, is memory that the kernel hands out anew, pag
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import CLOCKS, Spread, machine_facts, machine_line, matrix_rate, operations
+from measuring import CLOCKS, Spread, machine_facts, machine_line, matrix_rate, operations, typed, write
 from random_encoders import SIZES
 
 from adapterstilts.models.backbone import Backbone, ComposedModel, backbone_from, build, load_backbone
@@ -285,7 +283,7 @@ def main() -> None:
     records: list[dict[str, Any]] = []
     chosen = {name: sizes[name] for name in given.encoders.split(",")}
     document = {
-        "command": " ".join(["python benchmarks/fusion.py", *sys.argv[1:]]) if sys.argv[1:] else "make bench-fusion",
+        "command": typed(__file__, "bench-fusion"),
         "machine": machine_facts("torch", "transformers", "adapters"),
         "threads": given.threads,
         "clock": given.clock,
@@ -294,8 +292,7 @@ def main() -> None:
     }
     for name, count in ((name, count) for name, size in chosen.items() for count in size.counts):
         records += apart(measure, name, count, sizes[name], given.clock, given.threads)
-        (given.output / "fusion.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        (given.output / "FUSION.md").write_text(report(document), encoding="utf-8")
+        write(given.output, "fusion", document, report(document))
     for asked, found, met in verdicts(records):
         print("met    " if met else "NOT MET", asked, "|", found)
 

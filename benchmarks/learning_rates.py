@@ -17,11 +17,9 @@ encoder's size, counted in two more of our stages: one that works out the lower 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import CLOCKS, Spread, machine_facts, machine_line, matrix_rate, operations
+from measuring import CLOCKS, Spread, machine_facts, machine_line, matrix_rate, operations, typed, write
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.evaluation.scoring import decoded, scores_of, statistics_by_language
@@ -281,9 +279,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         found = measure(given, Path(home), lambda text: print(f"{time.monotonic() - begun:6.0f} s  {text}", flush=True))
     records = found["records"]
-    command = " ".join(["python benchmarks/learning_rates.py", *sys.argv[1:]]) if sys.argv[1:] else "make bench-rates"
     document = {
-        "command": command,
+        "command": typed(__file__, "bench-rates"),
         "machine": machine_facts("torch", "transformers", "adapters"),
         "threads": given.threads,
         "clock": given.clock,
@@ -295,8 +292,7 @@ def main() -> None:
         },
         "pairs": {side: asdict(Spread.of([each[side] / each["ours"] for each in records])) for side in PEERS},
     }
-    (given.output / "learning_rates.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (given.output / "LEARNING_RATES.md").write_text(report(document), encoding="utf-8")
+    write(given.output, "learning_rates", document, report(document))
     print(document["ratios"])
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import platform
+import re
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 """Time of the processor holds beside other work, but with one thread only: waiting threads use some, too."""
@@ -54,8 +54,22 @@ def machine_line(document: dict[str, Any]) -> str:
     return f"Machine: {machine['processor']}, threads: {document['threads']}, {document['clock']} time; {facts}."
 
 
+def typed(script: str, target: str) -> str:
+    """Return what was typed: the script with its arguments, but for where it writes to, or the target of make."""
+    words = re.sub(r"--output[ =]\S+ ?", "", " ".join(sys.argv[1:])).strip()
+    return f"python benchmarks/{Path(script).name} {words}" if words else f"make {target}"
+
+
+def write(folder: Path, name: str, document: dict[str, Any], text: str) -> None:
+    """Write what was found as ``name``.json, and as text for people as ``NAME``.md."""
+    (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    (folder / f"{name.upper()}.md").write_text(text, encoding="utf-8")
+
+
 def matrix_rate(width: int, clock: Callable[[], float]) -> float:
     """Return the most floating-point operations a second of a product of matrices of an encoder's size."""
+    import torch
+
     left, right = torch.randn(2048, width), torch.randn(width, 4 * width)
     rates = []
     for _ in range(15):
@@ -68,6 +82,8 @@ def matrix_rate(width: int, clock: Callable[[], float]) -> float:
 
 def operations(run: Callable[[], Any]) -> int:
     """Return the floating-point operations of the matrix products of a run, as many as they are."""
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter:
         run()
     return int(counter.get_total_flops())

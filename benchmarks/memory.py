@@ -22,7 +22,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from measuring import machine_facts
+from measuring import machine_facts, typed, write
 from random_encoders import SIZES, make_encoder
 
 HERE = Path(__file__).parent
@@ -319,15 +319,14 @@ def main() -> None:
         return
     records: list[dict[str, Any]] = []
     document = {
-        "command": " ".join(["python benchmarks/memory.py", *sys.argv[1:]]) if sys.argv[1:] else "make bench-memory",
+        "command": typed(__file__, "bench-memory"),
         "machine": machine_facts("torch", "transformers", "adapters", "safetensors"),
         **{name: getattr(given, name) for name in ("threads", "repeats", "steps", "rows", "batch_size", "length")},
         "records": records,
     }
     for size in given.sizes.split(","):
         records.append(measure(given, size))
-        (given.output / "memory.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        (given.output / "MEMORY.md").write_text(report(document), encoding="utf-8")
+        write(given.output, "memory", document, report(document))
     for asked, value, met in verdicts(records):
         print("met    " if met else "NOT MET", asked, "|", value)
 

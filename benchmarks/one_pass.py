@@ -10,7 +10,6 @@ around every second round; a ratio is the median over the rounds.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from dataclasses import asdict
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import CLOCKS, Spread, machine_facts, machine_line
+from measuring import CLOCKS, Spread, machine_facts, machine_line, typed, write
 
 from adapterstilts.data.encode import encode_rows
 from adapterstilts.data.rows import load_rows
@@ -115,15 +114,14 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     found = measure(given)
     document = {
-        "command": " ".join(["python benchmarks/one_pass.py", *sys.argv[1:]]) if sys.argv[1:] else "make bench-pass",
+        "command": typed(__file__, "bench-pass"),
         "machine": machine_facts("torch", "transformers", "adapters"),
         "threads": given.threads,
         "clock": given.clock,
         "settings": {key: value for key, value in vars(given).items() if key not in ("data_root", "output")},
         "found": found,
     }
-    (given.output / "one_pass.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (given.output / "ONE_PASS.md").write_text(report(document), encoding="utf-8")
+    write(given.output, "one_pass", document, report(document))
     print(report(document))
 
 

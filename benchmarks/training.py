@@ -2,11 +2,12 @@
 
     make bench-training
 
-writes benchmarks/TRAINING.md and benchmarks/training.json. Needs a mirror of the Hub with rajpurkar/squad
-(ADAPTERSTILTS_DATA_ROOT) and the encoder of the extra ``real``; the row with PEFT needs ``pip install peft``. All sides
-train one adapter on the same windows of SQuAD, which they get for nothing, with the same batch size, learning rate and
-dropout, in turn, the order turned around every second round. The clock runs from the first batch to the last step.
-Encoders of XLM-R's sizes have random weights and MiniLM's tokenizer, and fewer windows.
+writes benchmarks/TRAINING.md and benchmarks/training.json; encoders that are not run keep what was found of them, if
+that was on the same machine. Needs a mirror of the Hub with rajpurkar/squad (ADAPTERSTILTS_DATA_ROOT) and the encoder
+of the extra ``real``; the row with PEFT needs ``pip install peft``. All sides train one adapter on the same windows of
+SQuAD, which they get for nothing, with the same batch size, learning rate and dropout, in turn, the order turned around
+every second round. The clock runs from the first batch to the last step. Encoders of XLM-R's sizes have random weights
+and MiniLM's tokenizer, and fewer windows.
 
 The bound is what the matrix products of our step would take at the rate at which this machine multiplies matrices of
 the encoder's size: what is beyond it is all else that a step does.
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measuring import CLOCKS, Spread, machine_facts, machine_line, matrix_rate, operations
+from measuring import CLOCKS, Spread, machine_facts, machine_line, matrix_rate, operations, typed, write
 from random_encoders import make_encoder
 
 from adapterstilts.data.encode import encode_rows
@@ -230,6 +231,7 @@ def measure(encoder: str, given: argparse.Namespace) -> dict[str, Any]:
         parts = profile(sides)
     return {
         "encoder": encoder,
+        "command": typed(__file__, "bench-training"),
         "width": sides.width,
         "windows": len(sides.lengths),
         "tokens": sum(sides.lengths) / len(sides.lengths),
@@ -244,7 +246,8 @@ def measure(encoder: str, given: argparse.Namespace) -> dict[str, Any]:
 def report(document: dict[str, Any]) -> str:
     """Return the document."""
     given = document["settings"]
-    lines = ["# A training step", "", f"Made by `{document['command']}`.", "", machine_line(document), ""]
+    lines = ["# A training step", "", "Made by `make bench-training`, or an encoder at a time.", ""]
+    lines += [machine_line(document), ""]
     lines += [
         f"One epoch of windows of SQuAD, {given['max_length']} tokens at most, in batches of {given['batch_size']}, "
         f"one adapter (`seq_bn`) and a head for questions, {given['rounds']} rounds. *Library* is adapters with "
@@ -265,7 +268,7 @@ def section(found: dict[str, Any]) -> list[str]:
         "",
         f"## {found['encoder']}",
         "",
-        f"{count} windows, {found['tokens']:.0f} tokens long in the mean.",
+        f"`{found['command']}`: {count} windows, {found['tokens']:.0f} tokens long in the mean.",
         "",
         "| peer | examples a second, peer | ours | ours / peer | asked | |",
         "|---|---:|---:|---|---:|---|",
@@ -309,20 +312,23 @@ def main() -> None:
         parser.error("give --data-root, a mirror of the Hub that has rajpurkar/squad")
     logging.getLogger("adapters").setLevel(logging.ERROR)
     torch.set_num_threads(given.threads)
-    command = " ".join(["python benchmarks/training.py", *sys.argv[1:]]) if sys.argv[1:] else "make bench-training"
-    records: list[dict[str, Any]] = []
-    document = {
-        "command": command,
-        "settings": {key: value for key, value in vars(given).items() if key not in ("data_root", "output")},
+    surroundings = {
         "machine": machine_facts("torch", "transformers", "adapters", *(["peft"] if find_spec("peft") else [])),
         "threads": given.threads,
         "clock": given.clock,
-        "records": records,
     }
+    settings = {
+        name: getattr(given, name) for name in ("rounds", "batch_size", "learning_rate", "max_length", "doc_stride")
+    }
+    path = given.output / "training.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    same = all(before.get(key) == value for key, value in {**surroundings, "settings": settings}.items())
+    found = {record["encoder"]: record for record in before["records"]} if same else {}
     for encoder in given.encoders.split(","):
-        records.append(measure(encoder, given))
-        (given.output / "training.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        (given.output / "TRAINING.md").write_text(report(document), encoding="utf-8")
+        found[encoder] = measure(encoder, given)
+        records = [found[name] for name in ENCODERS if name in found]
+        document = {**surroundings, "settings": settings, "records": records}
+        write(given.output, "training", document, report(document))
     print(report(document))
 
 
