@@ -8,13 +8,14 @@ writes benchmarks/LAB.md and benchmarks/lab.json. With a store that has the stag
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from measuring import write
 
 from adapterstilts.evaluation.typology import minimal_pairs, rank_correlation
 from adapterstilts.lab.languages import FEATURES, LANGUAGES, SOURCE, differences, distance
@@ -230,8 +231,7 @@ def main() -> None:
     without = [task for task in given.without.split(",") if task]
     found = check([int(seed) for seed in given.seeds.split(",")], given.store, without, say)
     found["seconds"] = time.monotonic() - started
-    (HERE / "lab.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (HERE / "LAB.md").write_text(report(found), encoding="utf-8")
+    write(HERE, "lab", found, report(found))
     for asked, value, met in verdicts(found):
         print("met    " if met else "NOT MET", asked, "|", value)
 

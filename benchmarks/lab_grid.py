@@ -8,10 +8,11 @@ writes benchmarks/LAB_GRID.md and benchmarks/lab_grid.json. It keeps what is don
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
+
+from measuring import write
 
 from adapterstilts.data.rows import rows_kept
 from adapterstilts.lab.languages import SOURCE
@@ -114,8 +115,7 @@ def main() -> None:
         "grid": grid,
         "own": {intermediate: own_score(intermediate, given.store) for intermediate in INTERMEDIATE},
     }
-    (HERE / "lab_grid.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (HERE / "LAB_GRID.md").write_text(report(document), encoding="utf-8")
+    write(HERE, "lab_grid", document, report(document))
     print(report(document))
 
 

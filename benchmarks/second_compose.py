@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from measuring import Spread, machine_facts
+from measuring import Spread, machine_facts, write
 
 HERE = Path(__file__).parent
 COMPOSE = ("compose", "mnli+squad", "--target", "tydiqa")
@@ -94,9 +94,8 @@ def main() -> None:
     standard = vars(parser.parse_args([]))
     typed = {name: value for name, value in vars(given).items() if name != "output" and value != standard[name]}
     found = {"machine": machine_facts("torch", "transformers", "adapters"), "typed": typed, "rounds": rounds}
-    (given.output / "second_compose.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     text = report(found)
-    (given.output / "SECOND_COMPOSE.md").write_text(text, encoding="utf-8")
+    write(given.output, "second_compose", found, text)
     print(text)
 
 

@@ -44,12 +44,16 @@ class _Told(ctypes.Structure):
     _fields_ = [(f"field{number}", ctypes.c_size_t) for number in range(10)]
 
 
+def _glibc(*functions: str) -> Any:
+    """Return the C library, or None where it does not have all of these functions: it is musl, say."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return library if all(hasattr(library, name) for name in functions) else None
+
+
 def heap_trimmer() -> Callable[[], bool] | None:
     """Return what gives free memory back where there is much, and tells whether it did; None without glibc."""
-    if sys.platform != "linux":
-        return None
-    library: Any = ctypes.CDLL(None)
-    if not hasattr(library, "malloc_trim") or not hasattr(library, "mallinfo2"):  # musl; glibc before 2.33
+    library = _glibc("malloc_trim", "mallinfo2")  # glibc before 2.33 does not have the second
+    if library is None:
         return None
     library.mallinfo2.restype = _Told
 
@@ -88,8 +92,8 @@ def warm_heap() -> Iterator[None]:
     Afterwards glibc's thresholds are those that it comes to by itself where large tensors have been freed. Without
     glibc nothing is done.
     """
-    library: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):
+    library = _glibc("mallopt", "malloc_trim")
+    if library is None:
         yield
         return
     library.mallopt(MMAP_THRESHOLD, LARGEST_BLOCK)

@@ -1,11 +1,11 @@
 """What the part below the first adapter makes of encoded rows: worked out once, kept on disk, used again.
 
 A training with ``--drop-layers 0-k`` asks for the same hidden states in each epoch, and so do trainings on the same
-rows with other seeds, learning rates, adapters and compositions: the file's fingerprint is that of the token ids, the
-backbone, the number of layers, and what the arithmetic depends on. The states are rounded to half precision, kept or
-not, so that nothing but time depends on the file. float16 and not bfloat16: numbers are small, behind a layer norm and
-in what a feed-forward block adds, and the finer grid counts (11 bits of 8); numbers beyond its range are cut off at its
-end.
+rows with other seeds, learning rates and compositions, and other adapters at the same places of a layer: the file's
+fingerprint is that of the token ids, the backbone, where the lower part ends, and what the arithmetic depends on. The
+states are rounded to half precision, kept or not, so that nothing but time depends on the file. float16 and not
+bfloat16: numbers are small, behind a layer norm and in what a feed-forward block adds, and the finer grid counts (11
+bits of 8); numbers beyond its range are cut off at its end.
 
 They are worked out in one pass before the training, not in its first epoch: the cost is the same, and a training that
 is cut off leaves the whole file or none. Whether it pays is measured on a few sequences: the time to work their states
